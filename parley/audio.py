@@ -1,0 +1,136 @@
+"""Audio as it arrives, turned into the one form used inside: int16, mono, 16 kHz.
+
+Everything downstream (journal, voice activity detection, engine) sees the same int16 samples, so that whatever is
+durable is exactly what was recognised.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from parley.errors import ClientError
+
+SAMPLE_RATE = 16_000
+MIN_RATE, MAX_RATE = 8_000, 48_000
+
+Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+Samples = npt.NDArray[np.int16]
+
+_DTYPES: dict[Encoding, str] = {"pcm_s16le": "<i2", "pcm_f32le": "<f4", "mulaw": "u1", "alaw": "u1"}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """How the client's bytes are to be read. Raises ClientError for what is out of range."""
+
+    sample_rate: int
+    encoding: Encoding
+    channels: int
+
+    def __post_init__(self) -> None:
+        if not MIN_RATE <= self.sample_rate <= MAX_RATE:
+            raise ClientError(
+                f"sample_rate is {self.sample_rate}; it must lie between {MIN_RATE} and {MAX_RATE} Hz.",
+                code="unsupported_audio",
+            )
+        if self.encoding not in ENCODINGS:
+            raise ClientError(
+                f"encoding is {self.encoding!r}; it must be one of {', '.join(ENCODINGS)}.", code="unsupported_audio"
+            )
+        if self.channels not in (1, 2):
+            raise ClientError(f"channels is {self.channels}; it must be 1 or 2.", code="unsupported_audio")
+
+    @property
+    def bytes_per_frame(self) -> int:
+        """Bytes of one sample of every channel."""
+        return np.dtype(_DTYPES[self.encoding]).itemsize * self.channels
+
+
+def _mulaw_table() -> npt.NDArray[np.float32]:
+    """ITU-T G.711 mu-law, all 256 codes, float32 in [-1, 1]."""
+    code = ~np.arange(256, dtype=np.uint8)
+    magnitude = ((((code & 0x0F).astype(np.int32) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
+    return (np.where(code & 0x80, -magnitude, magnitude) / 32768).astype(np.float32)
+
+
+def _alaw_table() -> npt.NDArray[np.float32]:
+    """ITU-T G.711 A-law, all 256 codes, float32 in [-1, 1]."""
+    code = np.arange(256, dtype=np.uint8) ^ 0x55
+    exponent = ((code & 0x70) >> 4).astype(np.int32)
+    mantissa = (code & 0x0F).astype(np.int32) << 4
+    magnitude = np.where(exponent == 0, mantissa + 8, (mantissa + 0x108) << np.maximum(exponent - 1, 0))
+    return (np.where(code & 0x80, magnitude, -magnitude) / 32768).astype(np.float32)
+
+
+_LAW_TABLES = {"mulaw": _mulaw_table(), "alaw": _alaw_table()}
+
+
+def to_int16(samples: npt.NDArray[np.float32]) -> Samples:
+    """float32 in [-1, 1] (beyond is clipped), any shape → int16 of the same shape."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def to_float32(samples: Samples) -> npt.NDArray[np.float32]:
+    """int16 → float32 in [-1, 1), same shape."""
+    return samples.astype(np.float32) / 32768.0
+
+
+class StreamDecoder:
+    """Bytes in the client's format → int16 mono at 16 kHz. Where the bytes were cut does not change the samples.
+
+    The resampler (libsoxr) holds back some samples; `flush` gives them.
+    """
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        self._resampler = (
+            soxr.ResampleStream(audio_format.sample_rate, SAMPLE_RATE, 1, dtype="float32")
+            if audio_format.sample_rate != SAMPLE_RATE
+            else None
+        )
+
+    def feed(self, data: bytes) -> Samples:
+        """Whole samples in, shape (n,) int16 out. Raises ClientError for half samples and for NaN or infinity."""
+        fmt = self._format
+        if len(data) % fmt.bytes_per_frame:
+            raise ClientError(
+                f"An audio message of {len(data)} bytes is no whole number of samples: {fmt.encoding} with"
+                f" {fmt.channels} channel(s) takes {fmt.bytes_per_frame} bytes each.",
+                code="malformed_audio",
+            )
+        raw = np.frombuffer(data, dtype=_DTYPES[fmt.encoding])
+        if self._resampler is None and fmt.channels == 1 and fmt.encoding == "pcm_s16le":
+            return raw.astype(np.int16, copy=False)
+        mono = self._mono(self._floats(raw))
+        if self._resampler is not None:
+            mono = self._resampler.resample_chunk(mono)
+        return to_int16(mono)
+
+    def flush(self) -> Samples:
+        """The samples that the resampler still holds, shape (n,) int16. The decoder takes no more afterwards."""
+        if self._resampler is None:
+            return np.empty(0, np.int16)
+        return to_int16(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
+
+    def _floats(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        if self._format.encoding in _LAW_TABLES:
+            return _LAW_TABLES[self._format.encoding][raw]
+        if self._format.encoding == "pcm_s16le":
+            return raw.astype(np.float32) / 32768.0
+        floats = raw.astype(np.float32, copy=False)
+        if not np.isfinite(floats).all():
+            bad = int(np.flatnonzero(~np.isfinite(floats))[0])
+            raise ClientError(
+                f"Sample {bad} of an audio message is {floats[bad]}; samples must be finite numbers.",
+                code="malformed_audio",
+            )
+        return floats
+
+    def _mono(self, floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self._format.channels == 1:
+            return floats
+        return floats.reshape(-1, self._format.channels).mean(axis=1, dtype=np.float32)

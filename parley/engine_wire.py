@@ -1,0 +1,98 @@
+"""The wire between a gateway and an engine (`/v1/stream`): one WebSocket per session, one segment open at a time.
+
+Text messages are JSON objects with a `type`. Binary messages are int16 little-endian mono audio at 16 kHz and belong
+to the segment that was begun last. Counts and times are samples at 16 kHz **from the beginning of the segment**, so
+the engine knows nothing of the recording's clock.
+
+    gateway                               engine
+      open ───────────────────────────────▶
+      ◀───────────────────────────── opened
+      begin 0 · (audio) (audio) … ────────▶
+      ◀──────────────────────── partial 0 …
+      end 0 ──────────────────────────────▶     ends the segment; `samples` cuts it shorter than what was sent
+      begin 1 · (audio) … ────────────────▶     finals may come while the next segment is open
+      ◀──────────────────── final 0 · partial 1 …
+      (close)                                   forgets the session; what waits is dropped
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from parley.transcript import Recognizer, Word
+
+Lane = Literal["live", "batch"]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        return self.model_dump_json(exclude_none=True)
+
+
+class Open(_Message):
+    """The first message: what holds for the whole session. `language` absent: detected for each segment."""
+
+    type: Literal["open"] = "open"
+    session: str
+    lane: Lane = "live"
+    language: str | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    vocabulary: tuple[str, ...] = ()
+
+
+class Begin(_Message):
+    type: Literal["begin"] = "begin"
+    segment: int
+
+
+class End(_Message):
+    """The open segment is over; it keeps its first `samples` samples, the rest of what was sent is dropped."""
+
+    type: Literal["end"] = "end"
+    segment: int
+    samples: int
+
+
+class Opened(_Message):
+    type: Literal["opened"] = "opened"
+    recognizer: Recognizer
+
+
+class Partial(_Message):
+    """`samples` is how much of the segment's audio the hypothesis covers; `revision` counts from 0 in the segment."""
+
+    type: Literal["partial"] = "partial"
+    segment: int
+    revision: int
+    committed: str
+    tentative: str
+    samples: int
+
+
+class Final(_Message):
+    type: Literal["final"] = "final"
+    segment: int
+    words: tuple[Word, ...]
+    language: str
+    confidence: float
+    suspect: bool
+
+
+class Error(_Message):
+    """The session cannot go on (`segment` absent) or one segment could not be decoded."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    retryable: bool
+    retry_after_s: float | None = None
+    segment: int | None = None
+
+
+GatewayMessage = Open | Begin | End
+EngineMessage = Opened | Partial | Final | Error
+
+gateway_messages: TypeAdapter[GatewayMessage] = TypeAdapter(Annotated[GatewayMessage, Field(discriminator="type")])
+engine_messages: TypeAdapter[EngineMessage] = TypeAdapter(Annotated[EngineMessage, Field(discriminator="type")])

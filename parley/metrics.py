@@ -1,0 +1,36 @@
+"""Every metric of every service, by name. `/metrics` serves them in Prometheus's text form."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+# --- gateway
+SESSIONS_OPEN = Gauge("parley_gateway_sessions_open", "Live sessions that are open.")
+SESSIONS = Counter("parley_gateway_sessions", "Live sessions by how they ended.", ["outcome"])
+AUDIO_SECONDS = Counter("parley_gateway_audio_seconds", "Seconds of audio accepted.")
+JOURNAL_SECONDS = Counter("parley_gateway_journal_seconds", "Seconds of audio made durable.")
+JOURNAL_WRITE_S = Histogram("parley_gateway_journal_write_seconds", "Time to make one part durable.", buckets=_LATENCY_S)
+VAD_BATCH = Histogram(
+    "parley_gateway_vad_batch_frames", "Frames in one call of the detector.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+VAD_CALL_S = Histogram("parley_gateway_vad_call_seconds", "Time of one call of the detector.", buckets=_LATENCY_S)
+SEGMENTS = Counter("parley_gateway_segments", "Segments by why they ended.", ["reason"])
+FINAL_LATENCY_S = Histogram(
+    "parley_gateway_final_latency_seconds", "From a segment's endpoint to its stored final.", buckets=_LATENCY_S
+)
+PARTIAL_LAG_S = Histogram(
+    "parley_gateway_partial_lag_seconds", "Audio received but not covered by a partial.", buckets=_LATENCY_S
+)
+ERRORS = Counter("parley_gateway_errors", "Errors told to clients, by code.", ["code"])
+
+# --- engine
+ENGINE_SESSIONS_OPEN = Gauge("parley_engine_sessions_open", "Sessions connected to this engine.")
+ENGINE_WAITING = Gauge("parley_engine_waiting", "Decodes that wait for a device.", ["lane"])
+ENGINE_DECODES = Counter("parley_engine_decodes", "Windows decoded.", ["lane"])
+ENGINE_REPLACED = Counter("parley_engine_partials_replaced", "Partials that newer audio replaced before they ran.")
+ENGINE_BATCH = Histogram("parley_engine_batch_windows", "Windows in one batch.", buckets=(1, 2, 4, 8, 16, 32, 64))
+ENGINE_BATCH_S = Histogram("parley_engine_batch_seconds", "Time of one batch on the device.", buckets=_LATENCY_S)
+ENGINE_WAIT_S = Histogram(
+    "parley_engine_wait_seconds", "From asking for a decode to its start.", ["lane"], buckets=_LATENCY_S
+)
+ENGINE_AUDIO_SECONDS = Counter("parley_engine_audio_seconds", "Seconds of audio decoded.", ["lane"])

@@ -1,0 +1,154 @@
+"""Every setting of every service: one frozen tree, read once at startup from the environment and `DATA/settings.toml`.
+
+The environment wins. Nested names join with two underscores: `PARLEY_GATEWAY__PORT=8080`. Slices of the tree are
+handed down; nothing reads a setting by itself. `docs/settings.md` shows every field, and a test checks that.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from parley.errors import SetupError
+
+SETTINGS_FILE = "settings.toml"
+
+
+class _Slice(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SegmenterSettings(_Slice):
+    """Where speech begins and ends (endpointing)."""
+
+    speech_threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which a frame counts as speech."""
+    silence_threshold: float = Field(default=0.35, gt=0, lt=1)
+    """Probability below which a frame counts as silence; between the two the state before it holds."""
+    pre_roll_ms: int = Field(default=300, ge=0)
+    """Milliseconds of audio kept in front of the first speech frame."""
+    min_speech_ms: int = Field(default=96, ge=0)
+    """Milliseconds of speech before a segment begins; shorter clicks are ignored."""
+    trailing_silence_ms: int = Field(default=512, ge=32)
+    """Milliseconds of silence that end a segment."""
+    max_segment_s: float = Field(default=28.0, ge=2, le=29.5)
+    """Seconds after which a segment is cut, at its quietest recent place. Whisper hears at most 30 s at a time."""
+
+
+class GatewaySettings(_Slice):
+    """The gateway: accepts audio, keeps it, finds the speech in it."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on."""
+    engine_urls: tuple[str, ...] = ("http://127.0.0.1:8001",)
+    """Addresses of the engines."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may connect, such as `https://notes.example`. The page itself always may."""
+    web_dir: Path | None = None
+    """Folder of the built web app; unset: the one of this checkout, where it was built."""
+    start_timeout_s: float = Field(default=10.0, gt=0)
+    """Seconds that a new connection has to send `start`."""
+    idle_timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds without audio and without `ping` after which a session is closed."""
+    stalled_client_timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds after which a client that does not read what it is sent is let go."""
+    drain_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds that the last finals of a stopped session may take."""
+    max_frame_bytes: int = Field(default=1_048_576, ge=4096)
+    """Bytes of one audio message at most."""
+    journal_part_s: float = Field(default=2.0, gt=0, le=60)
+    """Seconds of audio in one durable part; an ack follows each."""
+    vad_tick_ms: int = Field(default=16, ge=0)
+    """Milliseconds to gather frames of all sessions into one call of the voice activity detector."""
+    segmenter: SegmenterSettings = SegmenterSettings()
+    """Endpointing."""
+
+
+class EngineSettings(_Slice):
+    """The stream engine: turns segments into words."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8001, ge=0, le=65535)
+    """Port to listen on."""
+    recognizer: Literal["auto", "faster-whisper", "pocketsphinx"] = "auto"
+    """Recogniser; `auto` takes the best that this machine has."""
+    model: str = ""
+    """Whisper model: a folder, the name of a cached model, or a hub name such as `small` or `org/name`. Empty: chosen."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs."""
+    compute_type: str = "auto"
+    """CTranslate2 compute type (`int8`, `float16`, …); `auto`: int8 on a CPU, float16 on a GPU."""
+    cpu_threads: int = Field(default=0, ge=0)
+    """Threads of one decode on a CPU; 0: one for each core."""
+    beam_size: int = Field(default=5, ge=1, le=20)
+    """Beam of finals. Partials are decoded greedily."""
+    hub_timeout_s: float = Field(default=5.0, gt=0)
+    """Seconds to wait for the model hub before falling back."""
+    partial_interval_ms: int = Field(default=240, ge=50)
+    """Milliseconds of new audio before an open segment is decoded again."""
+    guard_ms: int = Field(default=300, ge=0)
+    """Milliseconds at the end of the audio in which words stay tentative."""
+    final_window: Literal["full", "fit"] | float = "full"
+    """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds."""
+    max_batch: int = Field(default=16, ge=1)
+    """Windows decoded together at most."""
+    max_segment_s: float = Field(default=30.0, ge=1, le=30)
+    """Seconds of one segment at most; a gateway cuts before."""
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PARLEY_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    data: Path = Path("data")
+    """Folder of everything that `parley up` keeps: database, audio, models, logs."""
+    database_url: str = ""
+    """PostgreSQL, `postgresql://…`. `parley up` sets it to its own."""
+    redis_url: str = ""
+    """Redis, `redis://…` or `unix://…`. `parley up` sets it to its own."""
+    blob_url: str = ""
+    """Object storage: `file:///folder`, `s3://bucket/prefix`, `gs://…`, `az://…`. `parley up` sets it to `DATA/blobs`."""
+    secret_key: str = ""
+    """Key that signs resume tokens; the same in every gateway. `parley up` makes one."""
+    log_format: Literal["json", "console"] = "json"
+    """Form of the log."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
+    gateway: GatewaySettings = GatewaySettings()
+    """The gateway."""
+    engine: EngineSettings = EngineSettings()
+    """The stream engine."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, Path(os.environ.get("PARLEY_DATA", "data")) / SETTINGS_FILE)
+        return init_settings, env_settings, toml
+
+
+def load_settings() -> Settings:
+    """Reads the settings. Raises SetupError that names the setting and the value that was wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "PARLEY_" + "__".join(str(part) for part in first["loc"]).upper()
+        raise SetupError(f"Setting {name}: {first['msg']} (given: {first['input']!r}).", code="bad_setting") from None
