@@ -71,7 +71,8 @@ _LAW_TABLES = {"mulaw": _mulaw_table(), "alaw": _alaw_table()}
 
 def to_int16(samples: npt.NDArray[np.float32]) -> Samples:
     """float32 in [-1, 1] (beyond is clipped), any shape → int16 of the same shape."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    clipped = np.clip(np.rint(samples * 32768.0), -32768, 32767)
+    return np.asarray(clipped, dtype=np.int16)
 
 
 def to_float32(samples: Samples) -> npt.NDArray[np.float32]:
@@ -118,7 +119,7 @@ class StreamDecoder:
 
     def _floats(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         if self._format.encoding in _LAW_TABLES:
-            return _LAW_TABLES[self._format.encoding][raw]
+            return np.take(_LAW_TABLES[self._format.encoding], raw.astype(np.uint8, copy=False))
         if self._format.encoding == "pcm_s16le":
             return raw.astype(np.float32) / 32768.0
         floats = raw.astype(np.float32, copy=False)
@@ -133,4 +134,4 @@ class StreamDecoder:
     def _mono(self, floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self._format.channels == 1:
             return floats
-        return floats.reshape(-1, self._format.channels).mean(axis=1, dtype=np.float32)
+        return np.asarray(floats.reshape(-1, self._format.channels).mean(axis=1), dtype=np.float32)

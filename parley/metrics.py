@@ -9,7 +9,9 @@ SESSIONS_OPEN = Gauge("parley_gateway_sessions_open", "Live sessions that are op
 SESSIONS = Counter("parley_gateway_sessions", "Live sessions by how they ended.", ["outcome"])
 AUDIO_SECONDS = Counter("parley_gateway_audio_seconds", "Seconds of audio accepted.")
 JOURNAL_SECONDS = Counter("parley_gateway_journal_seconds", "Seconds of audio made durable.")
-JOURNAL_WRITE_S = Histogram("parley_gateway_journal_write_seconds", "Time to make one part durable.", buckets=_LATENCY_S)
+JOURNAL_WRITE_S = Histogram(
+    "parley_gateway_journal_write_seconds", "Time to make one part durable.", buckets=_LATENCY_S
+)
 VAD_BATCH = Histogram(
     "parley_gateway_vad_batch_frames", "Frames in one call of the detector.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )

@@ -25,6 +25,9 @@ from parley.transcript import Recognizer, Segment, Word, samples_to_ms
 
 PROTOCOL_VERSION = 1
 
+_TAGS = ("start", "finalize", "stop", "ping")
+"""Pydantic names the message type in front of a field's place."""
+
 _M = TypeVar("_M")
 
 
@@ -201,9 +204,7 @@ class Error(_Message):
 
     @classmethod
     def of(cls, error: ParleyError) -> "Error":
-        return cls(
-            code=error.code, message=error.message, retryable=error.retryable, retry_after_s=error.retry_after_s
-        )
+        return cls(code=error.code, message=error.message, retryable=error.retryable, retry_after_s=error.retry_after_s)
 
 
 class Closed(_Message):
@@ -249,7 +250,7 @@ def _parse(adapter: TypeAdapter[_M], text: str) -> _M:
 def explain(error: ValidationError) -> str:
     """One sentence for a validation error: the field, the value that was wrong, and what was expected."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"][1:]) or "type"
+    where = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "type"
     given = json.dumps(first.get("input"), default=str)
     given = given if len(given) <= 80 else given[:77] + "…"
     return f"{where}: {first['msg'].rstrip('.')} (given: {given})."

@@ -1,0 +1,29 @@
+"""Who may come in: the owner behind a request, and pages of other sites kept out."""
+
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from parley.errors import ClientError
+
+LOCAL_OWNER = "local"
+
+
+def owner_of(connection: HTTPConnection) -> str:
+    """The owner whose recordings a request may see. Until there are accounts, everyone is the one local owner."""
+    return LOCAL_OWNER
+
+
+def check_origin(connection: HTTPConnection, allowed_origins: tuple[str, ...]) -> None:
+    """Raises ClientError when a browser comes from a page of another site, which it would otherwise let do anything.
+
+    Programs send no Origin and pass. Source: RFC 6455, section 10.2.
+    """
+    origin = connection.headers.get("origin")
+    if origin is None or origin in allowed_origins:
+        return
+    if urlsplit(origin).netloc != connection.headers.get("host"):
+        raise ClientError(
+            f"Pages of {origin} may not connect; PARLEY_GATEWAY__ALLOWED_ORIGINS can allow them.",
+            code="forbidden_origin",
+        )

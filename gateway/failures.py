@@ -1,0 +1,42 @@
+"""Errors turned into what the outside sees: the close code of a WebSocket, the status of an HTTP answer."""
+
+from parley.errors import AtCapacity, BackendError, ClientError, EngineError, NotFound, ParleyError, TooLarge
+
+NORMAL = 1000
+_CLOSE_CODES = {
+    "malformed_message": 1007,
+    "malformed_audio": 1007,
+    "unsupported_audio": 1003,
+    "frame_too_large": 1009,
+    "no_audio": 1008,
+    "start_expected": 1002,
+    "start_timeout": 1008,
+    "client_stalled": 1008,
+    "forbidden_origin": 1008,
+}
+_STATUSES: tuple[tuple[type[ParleyError], int], ...] = (
+    (NotFound, 404),
+    (TooLarge, 413),
+    (ClientError, 400),
+    (AtCapacity, 503),
+    (BackendError, 503),
+    (EngineError, 503),
+)
+_STATUS_OF_CODE = {"still_recording": 409, "forbidden_origin": 403, "range_not_satisfiable": 416}
+
+
+def close_code(error: ParleyError | None) -> int:
+    """The WebSocket close code (RFC 6455, section 7.4.1) for a session that ended with `error`."""
+    if error is None:
+        return NORMAL
+    if error.code in _CLOSE_CODES:
+        return _CLOSE_CODES[error.code]
+    if isinstance(error, ClientError):
+        return 1008
+    return 1013 if error.retryable else 1011
+
+
+def http_status(error: ParleyError) -> int:
+    if error.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[error.code]
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)

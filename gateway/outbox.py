@@ -1,0 +1,75 @@
+"""What waits to be sent to one client: finals and errors in order, of partials and acks only the newest.
+
+So a client that reads slowly costs no memory, and one that does not read at all is noticed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from parley import wire
+from parley.errors import ClientError
+
+_Key = tuple[str, int]
+
+
+class ClientStalled(ClientError):
+    """The client does not read what it is sent."""
+
+    code = "client_stalled"
+
+
+class Outbox:
+    def __init__(self, send: Callable[[str], Awaitable[None]], *, stalled_after_s: float) -> None:
+        self._send = send
+        self._stalled_after_s = stalled_after_s
+        self._messages: dict[_Key, wire.ServerMessage] = {}
+        self._posted = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._abandoned = False
+
+    def post(self, message: wire.ServerMessage) -> None:
+        """Queues a message; a newer ack, or partial of the same segment, takes the place of the one that waits."""
+        if self._abandoned:
+            return
+        match message:
+            case wire.Ack():
+                key: _Key = ("ack", 0)
+            case wire.Partial():
+                key = ("partial", message.segment)
+            case wire.Final():
+                self._messages.pop(("partial", message.segment), None)
+                key = ("final", message.segment)
+            case _:
+                self._posted += 1
+                key = ("other", self._posted)
+        self._messages.pop(key, None)
+        self._messages[key] = message
+        self._wake.set()
+
+    def close(self) -> None:
+        """`run` ends when all that was posted is sent."""
+        self._closing = True
+        self._wake.set()
+
+    def abandon(self) -> None:
+        """The client is gone: what waits and what comes is dropped."""
+        self._abandoned = True
+        self._messages.clear()
+
+    async def run(self) -> None:
+        """Sends until closed. Raises ClientStalled when one message takes longer than the limit."""
+        while True:
+            while self._messages:
+                message = self._messages.pop(next(iter(self._messages)))
+                try:
+                    async with asyncio.timeout(self._stalled_after_s):
+                        await self._send(message.to_json())
+                except TimeoutError:
+                    raise ClientStalled(
+                        f"The client has read nothing for {self._stalled_after_s:g} s; it was let go."
+                    ) from None
+            if self._closing:
+                return
+            self._wake.clear()
+            await self._wake.wait()

@@ -1,0 +1,229 @@
+"""REST for recordings: list, get, rename, delete, their audio and their transcript. Each handler is a few lines."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from spectree import Response as Responses
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.admission import owner_of
+from gateway.journal import blob_prefix
+from gateway.openapi import ErrorBody, api
+from gateway.transcripts import FORMATS
+from gateway.wav import WavFile, parse_range
+from gateway.wiring import Gateway
+from parley import wire
+from parley.errors import ClientError
+from parley.store import Recordings
+from parley.transcript import Recording, RecordingState, samples_to_ms
+
+_MODEL = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordingBody(BaseModel):
+    """A recording. `title` is null until one is given; `preview` is its first words; times in ISO 8601 and ms."""
+
+    model_config = _MODEL
+    id: str
+    title: str | None
+    state: RecordingState
+    created_at: datetime
+    duration_ms: int
+    language: str | None
+    preview: str
+
+    @classmethod
+    def of(cls, recording: Recording) -> "RecordingBody":
+        return cls(
+            id=recording.id,
+            title=recording.title,
+            state=recording.state,
+            created_at=recording.created_at,
+            duration_ms=samples_to_ms(recording.samples),
+            language=recording.language,
+            preview=recording.preview,
+        )
+
+
+class RecordingPage(BaseModel):
+    """The newest first; `next_cursor` gives the page after this one, null on the last."""
+
+    model_config = _MODEL
+    recordings: list[RecordingBody]
+    next_cursor: str | None
+
+
+class ListQuery(BaseModel):
+    model_config = _MODEL
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+class Rename(BaseModel):
+    """`title` null takes the title away."""
+
+    model_config = _MODEL
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None
+
+
+class TranscriptSegment(BaseModel):
+    model_config = _MODEL
+    segment: int
+    start_ms: int
+    end_ms: int
+    text: str
+    words: tuple[wire.FinalWord, ...]
+    language: str
+    confidence: float
+    suspect: bool
+
+
+class TranscriptBody(BaseModel):
+    """All finals of a recording that have words, in order."""
+
+    model_config = _MODEL
+    recording_id: str
+    segments: list[TranscriptSegment]
+
+
+class TranscriptQuery(BaseModel):
+    """`download` asks the browser to save the file."""
+
+    model_config = _MODEL
+    format: Literal["json", "txt", "srt", "vtt"] = "json"
+    download: bool = False
+
+
+class AudioQuery(BaseModel):
+    model_config = _MODEL
+    download: bool = False
+
+
+@api.validate(query=ListQuery, resp=Responses(HTTP_200=RecordingPage, HTTP_400=ErrorBody), tags=["recordings"])
+async def list_recordings(request: Request) -> Response:
+    """The recordings, newest first, a page at a time."""
+    query: ListQuery = request.context.query  # type: ignore[attr-defined]
+    found = await _recordings(request).page(count=query.limit + 1, before=_from_cursor(query.cursor))
+    page = found[: query.limit]
+    next_cursor = _to_cursor(page[-1]) if len(found) > query.limit else None
+    return _json(RecordingPage(recordings=[RecordingBody.of(recording) for recording in page], next_cursor=next_cursor))
+
+
+@api.validate(resp=Responses(HTTP_200=RecordingBody, HTTP_404=ErrorBody), tags=["recordings"])
+async def get_recording(request: Request) -> Response:
+    """One recording."""
+    return _json(RecordingBody.of(await _recordings(request).get(_id(request))))
+
+
+@api.validate(
+    json=Rename, resp=Responses(HTTP_200=RecordingBody, HTTP_400=ErrorBody, HTTP_404=ErrorBody), tags=["recordings"]
+)
+async def rename_recording(request: Request) -> Response:
+    """Gives a recording another title."""
+    try:
+        body = Rename.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise ClientError(wire.explain(error)) from None
+    await _recordings(request).rename(_id(request), body.title)
+    await _publish(request, "updated")
+    return _json(RecordingBody.of(await _recordings(request).get(_id(request))))
+
+
+@api.validate(resp=Responses("HTTP_204", HTTP_404=ErrorBody, HTTP_409=ErrorBody), tags=["recordings"])
+async def delete_recording(request: Request) -> Response:
+    """Deletes a recording, its audio and its transcript, for good. One that is being recorded must be stopped first."""
+    recordings = _recordings(request)
+    if (await recordings.get(_id(request))).state == "recording":
+        raise ClientError("The recording is still being made; stop it first.", code="still_recording")
+    await _gateway(request).blobs.delete_prefix(blob_prefix(_id(request)))
+    await recordings.delete(_id(request))
+    await _publish(request, "deleted")
+    return Response(status_code=204)
+
+
+@api.validate(query=AudioQuery, resp=Responses(HTTP_404=ErrorBody, HTTP_416=ErrorBody), tags=["recordings"])
+async def get_audio(request: Request) -> Response:
+    """The audio as WAV, 16 kHz mono, whole or by byte range, also while it is being recorded."""
+    query: AudioQuery = request.context.query  # type: ignore[attr-defined]
+    recording = await _recordings(request).get(_id(request))
+    wav = WavFile(tuple(await _recordings(request).parts(_id(request))))
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
+    if query.download:
+        headers |= _attachment(recording, "wav")
+    start, end, status = 0, wav.size, 200
+    if (asked := parse_range(request.headers.get("range"), wav.size)) is not None:
+        start, end, status = *asked, 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{wav.size}"
+    headers["Content-Length"] = str(end - start)
+    body = wav.read(_gateway(request).blobs, start, end)
+    return StreamingResponse(body, status, headers, media_type="audio/wav")
+
+
+@api.validate(query=TranscriptQuery, resp=Responses(HTTP_200=TranscriptBody, HTTP_404=ErrorBody), tags=["recordings"])
+async def get_transcript(request: Request) -> Response:
+    """The transcript as JSON with word times, or as TXT, SRT or WebVTT."""
+    query: TranscriptQuery = request.context.query  # type: ignore[attr-defined]
+    recording = await _recordings(request).get(_id(request))
+    segments = [segment for segment in await _recordings(request).segments(recording.id) if segment.words]
+    headers = _attachment(recording, query.format) if query.download else {}
+    if query.format != "json":
+        media_type, write = FORMATS[query.format]
+        return Response(write(segments), media_type=media_type, headers=headers)
+    finals = [wire.Final.of(segment).model_dump(exclude={"type"}) for segment in segments]
+    body = TranscriptBody(recording_id=recording.id, segments=[TranscriptSegment(**final) for final in finals])
+    return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+
+
+routes = [
+    Route("/api/v1/recordings", list_recordings, methods=["GET"]),
+    Route("/api/v1/recordings/{id}", get_recording, methods=["GET"]),
+    Route("/api/v1/recordings/{id}", rename_recording, methods=["PATCH"]),
+    Route("/api/v1/recordings/{id}", delete_recording, methods=["DELETE"]),
+    Route("/api/v1/recordings/{id}/audio", get_audio, methods=["GET"]),
+    Route("/api/v1/recordings/{id}/transcript", get_transcript, methods=["GET"]),
+]
+
+
+def _gateway(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def _recordings(request: Request) -> Recordings:
+    return _gateway(request).recordings(owner_of(request))
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["id"])
+
+
+async def _publish(request: Request, kind: str) -> None:
+    await _gateway(request).events.publish(owner_of(request), kind, _id(request))
+
+
+def _json(body: BaseModel) -> Response:
+    return Response(body.model_dump_json(), media_type="application/json")
+
+
+def _attachment(recording: Recording, extension: str) -> dict[str, str]:
+    name = quote(f"{recording.title or recording.created_at.strftime('Recording %Y-%m-%d %H.%M')}.{extension}", safe="")
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+
+
+def _to_cursor(recording: Recording) -> str:
+    return base64.urlsafe_b64encode(f"{recording.created_at.isoformat()} {recording.id}".encode()).decode()
+
+
+def _from_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    try:
+        created, recording_id = base64.urlsafe_b64decode(cursor).decode().split(" ")
+        return datetime.fromisoformat(created), recording_id
+    except ValueError:
+        raise ClientError(f"cursor {cursor[:80]!r} is none that this server gave.") from None

@@ -1,0 +1,28 @@
+"""The built web app, served as files; its client-side routes all answer with its one page."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+_NOT_BUILT = """<!doctype html><html lang="en"><title>Parley</title>
+<body style="font: 18px/30px system-ui; margin: 64px">
+<p>Parley is running, but its page is not built yet.</p><p>Run <code>make web</code>, then load this page again.</p>"""
+
+
+def web_routes(folder: Path) -> list[BaseRoute]:
+    """Routes for the build in `folder`; where there is none, a page that says how to make it."""
+    index = folder / "index.html"
+
+    async def page(request: Request) -> Response:
+        if not index.is_file():
+            return HTMLResponse(_NOT_BUILT, status_code=503)
+        return FileResponse(index, headers={"Cache-Control": "no-cache"})
+
+    routes: list[BaseRoute] = [Route("/", page), Route("/recordings/{id}", page)]
+    for name in ("assets", "vendor"):
+        routes.append(Mount(f"/{name}", StaticFiles(directory=folder / name, check_dir=False)))
+    routes.append(Mount("/", StaticFiles(directory=folder, check_dir=False)))
+    return routes

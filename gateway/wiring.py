@@ -1,0 +1,61 @@
+"""The one function that turns settings into the gateway's objects."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import asyncpg
+from itsdangerous import URLSafeTimedSerializer
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.vad import SileroModel, VoiceActivityDetector, model_path
+from parley import store
+from parley.blobs import Blobs
+from parley.errors import SetupError
+from parley.events import Events
+from parley.settings import GatewaySettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything that the routes share; nothing in it belongs to one session."""
+
+    settings: GatewaySettings
+    pool: asyncpg.Pool
+    blobs: Blobs
+    events: Events
+    detector: VoiceActivityDetector
+    resume_tokens: URLSafeTimedSerializer
+
+    def recordings(self, owner: str) -> store.Recordings:
+        return store.Recordings(self.pool, owner)
+
+
+@contextlib.asynccontextmanager
+async def wire(settings: Settings) -> AsyncIterator[Gateway]:
+    """Opens what the gateway needs and closes it again. Raises SetupError or BackendError where that fails."""
+    for name in ("database_url", "redis_url", "blob_url", "secret_key"):
+        if not getattr(settings, name):
+            raise SetupError(f"PARLEY_{name.upper()} is not set; `parley up` sets it, other ways of running need it.")
+    redis: Redis = Redis.from_url(
+        settings.redis_url,
+        decode_responses=True,
+        socket_connect_timeout=2,
+        socket_timeout=20,
+        retry=Retry(NoBackoff(), 1),
+    )
+    pool = await store.connect(settings.database_url)
+    try:
+        yield Gateway(
+            settings=settings.gateway,
+            pool=pool,
+            blobs=Blobs(settings.blob_url),
+            events=Events(redis),
+            detector=VoiceActivityDetector(SileroModel(model_path()), tick_ms=settings.gateway.vad_tick_ms),
+            resume_tokens=URLSafeTimedSerializer(settings.secret_key, salt="resume"),
+        )
+    finally:
+        await redis.aclose()
+        pool.terminate()

@@ -1,0 +1,68 @@
+"""The Python client of `/ws/s2t`: used by the command line, the tests and the benchmarks."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from parley import wire
+from parley.errors import BackendError, ClientError, ParleyError
+
+
+class LiveClient:
+    """One open session. Iterate over it for the server's messages; the last one is `closed`."""
+
+    def __init__(self, connection: ClientConnection, ready: wire.Ready) -> None:
+        self._connection = connection
+        self.ready = ready
+
+    async def send_audio(self, data: bytes) -> None:
+        """Audio in the format that `start` named, whole samples."""
+        with _connection_errors():
+            await self._connection.send(data)
+
+    async def send(self, message: wire.ClientMessage) -> None:
+        with _connection_errors():
+            await self._connection.send(message.to_json())
+
+    async def __aiter__(self) -> AsyncIterator[wire.ServerMessage]:
+        with _connection_errors():
+            async for text in self._connection:
+                yield wire.parse_server_message(text if isinstance(text, str) else text.decode())
+
+
+@contextlib.asynccontextmanager
+async def open_session(url: str, start: wire.Start) -> AsyncIterator[LiveClient]:
+    """A live session at the server `url` (http or https). Raises ParleyError with the server's own words."""
+    address = url.rstrip("/").replace("http", "ws", 1) + "/ws/s2t"
+    with _connection_errors(address):
+        connection = await connect(address, compression=None, max_size=2**24, open_timeout=10)
+    async with connection:
+        with _connection_errors(address):
+            await connection.send(start.to_json())
+            answer = wire.parse_server_message(str(await connection.recv()))
+        if isinstance(answer, wire.Error):
+            raise ParleyError(answer.message, code=answer.code, retryable=answer.retryable)
+        if not isinstance(answer, wire.Ready):
+            raise ClientError(f"The server answered {answer.type!r} to start.", code="protocol")
+        yield LiveClient(connection, answer)
+
+
+async def is_running(url: str) -> bool:
+    """Whether a Parley that can serve answers at `url`."""
+    try:
+        async with httpx.AsyncClient(timeout=5) as client:
+            response = await client.get(f"{url.rstrip('/')}/api/v1/status")
+            return response.status_code == 200 and "recognizer" in response.json()
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _connection_errors(address: str = "the server"):  # type: ignore[no-untyped-def]
+    try:
+        yield
+    except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidURI) as error:
+        raise BackendError(f"The connection to {address} failed: {error}", code="connection_lost") from error

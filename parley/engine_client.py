@@ -1,0 +1,314 @@
+"""The client of the stream engine: sends a session's segments, takes back partials and finals.
+
+It pulls: what must be sent follows from the audio source, the segments that have no final yet, and a cursor. So when
+an engine is lost, the next connection begins again at the oldest segment without a final, and nothing is missing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from parley import engine_wire
+from parley.audio import SAMPLE_RATE, Samples
+from parley.errors import AtCapacity, EngineError
+from parley.logs import get_logger
+from parley.transcript import Recognizer, Segment
+
+_BLOCK = SAMPLE_RATE // 2
+_BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A segment without a final, on the recording's clock; `end` is None while speech goes on."""
+
+    number: int
+    start: int
+    end: int | None = None
+    committed: str = ""
+    revisions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PartialText:
+    """A partial with its audio's end on the recording's clock."""
+
+    segment: int
+    revision: int
+    start: int
+    committed: str
+    tentative: str
+    covered_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAway:
+    """The engine was lost; its text comes later. `error` says why."""
+
+    error: EngineError
+
+
+EngineEvent = PartialText | Segment | EngineAway
+
+
+class EngineStream:
+    """One session's way to an engine. Use `connect` first, then `run` in a task and iterate over `events`."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        opening: engine_wire.Open,
+        audio: Callable[[int, int], Samples],
+    ) -> None:
+        """`audio(start, end)` gives samples of the recording's clock, as many as there are yet."""
+        self._urls = [url.replace("http", "ws", 1).rstrip("/") + "/v1/stream" for url in urls]
+        self._opening = opening
+        self._audio = audio
+        self._open: dict[int, _Open] = {}
+        self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._connection: ClientConnection | None = None
+
+    # --- what the session says
+
+    def begin(self, number: int, start: int) -> None:
+        self._open[number] = _Open(number, start)
+        self._wake.set()
+
+    def end(self, number: int, end: int) -> None:
+        self._open[number].end = end
+        self._wake.set()
+
+    def more_audio(self) -> None:
+        """The audio source has grown."""
+        if self._open:
+            self._wake.set()
+
+    def close(self) -> None:
+        """No more segments come; `run` ends, and with it `events`, when every segment has its final."""
+        self._closing = True
+        self._wake.set()
+
+    @property
+    def earliest_needed(self) -> int | None:
+        """The first sample that may have to be sent again; None when every segment has its final."""
+        return min((segment.start for segment in self._open.values()), default=None)
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    # --- the connection
+
+    async def connect(self) -> Recognizer:
+        """Opens the session at the first engine that takes it. Raises EngineError or AtCapacity when none does."""
+        error: EngineError | AtCapacity = EngineError("There is no engine in the settings.", code="engine_unavailable")
+        for url in self._urls:
+            try:
+                self._connection, recognizer = await _open(url, self._opening)
+            except (EngineError, AtCapacity) as refused:
+                error = refused
+            else:
+                return recognizer
+        raise error
+
+    async def disconnect(self) -> None:
+        """Lets go of the connection that `connect` opened, where `run` is not to follow."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def run(self) -> None:
+        """Serves until closed and done; connects again whenever the engine is lost."""
+        failures = 0
+        try:
+            while self._open or not self._closing:
+                try:
+                    if self._connection is None:
+                        await self.connect()
+                    failures = 0
+                    await self._converse()
+                except (EngineError, AtCapacity) as error:
+                    self._connection = None
+                    if not isinstance(error, AtCapacity) and not error.retryable:
+                        raise
+                    _log.warning("engine lost", error=error.message, open_segments=len(self._open))
+                    if failures == 0 or isinstance(error, AtCapacity):
+                        self._events.put_nowait(EngineAway(EngineError(error.message, code="engine_unavailable")))
+                    await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                    failures += 1
+        finally:
+            self._events.put_nowait(None)
+            await self.disconnect()
+
+    async def _converse(self) -> None:
+        """Sends and receives on one connection until it is lost (EngineError) or all is done."""
+        connection = self._connection
+        assert connection is not None
+        sender = asyncio.create_task(self._send(connection))
+        receiver = asyncio.create_task(self._receive(connection))
+        try:
+            await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (receiver, sender):
+                if task.done():
+                    task.result()
+        except (ConnectionClosed, OSError) as error:
+            raise EngineError(f"The engine was lost: {error}.", code="engine_unavailable") from error
+        finally:
+            for task in (sender, receiver):
+                task.cancel()
+            await asyncio.gather(sender, receiver, return_exceptions=True)
+
+    async def _send(self, connection: ClientConnection) -> None:
+        sent_to: dict[int, int] = {}
+        ended: set[int] = set()
+        while self._open or not self._closing:
+            self._wake.clear()
+            for segment in list(self._open.values()):
+                if segment.number in ended:
+                    continue
+                if segment.number not in sent_to:
+                    await connection.send(engine_wire.Begin(segment=segment.number).to_json())
+                    sent_to[segment.number] = segment.start
+                await self._send_audio(connection, segment, sent_to)
+                if segment.end is None:
+                    break
+                ended.add(segment.number)
+                length = segment.end - segment.start
+                await connection.send(engine_wire.End(segment=segment.number, samples=length).to_json())
+            await self._wake.wait()
+
+    async def _send_audio(self, connection: ClientConnection, segment: _Open, sent_to: dict[int, int]) -> None:
+        while True:
+            position = sent_to[segment.number]
+            until = position + _BLOCK if segment.end is None else min(position + _BLOCK, segment.end)
+            if until <= position or not len(samples := self._audio(position, until)):
+                return
+            await connection.send(samples.astype("<i2", copy=False).tobytes())
+            sent_to[segment.number] = position + len(samples)
+
+    async def _receive(self, connection: ClientConnection) -> None:
+        async for text in connection:
+            message = _parse(text)
+            match message:
+                case engine_wire.Partial():
+                    self._on_partial(message)
+                case engine_wire.Final():
+                    self._on_final(message)
+                case engine_wire.Error(segment=None):
+                    raise _error(message)
+                case engine_wire.Error():
+                    self._on_segment_error(message)
+                case _:
+                    pass
+            if self._closing and not self._open:
+                return
+        raise EngineError("The engine closed the connection.", code="engine_unavailable")
+
+    def _on_partial(self, message: engine_wire.Partial) -> None:
+        segment = self._open.get(message.segment)
+        if segment is None:
+            return
+        segment.committed, tentative = extend_committed(segment.committed, message.committed, message.tentative)
+        self._events.put_nowait(
+            PartialText(
+                segment=message.segment,
+                revision=segment.revisions,
+                start=segment.start,
+                committed=segment.committed,
+                tentative=tentative,
+                covered_until=segment.start + message.samples,
+            )
+        )
+        segment.revisions += 1
+
+    def _on_final(self, message: engine_wire.Final) -> None:
+        segment = self._open.pop(message.segment, None)
+        if segment is None or segment.end is None:
+            return
+        self._wake.set()
+        self._events.put_nowait(
+            Segment(
+                number=segment.number,
+                start=segment.start,
+                end=segment.end,
+                words=tuple(word.shifted(segment.start) for word in message.words),
+                language=message.language,
+                confidence=message.confidence,
+                suspect=message.suspect,
+            )
+        )
+
+    def _on_segment_error(self, message: engine_wire.Error) -> None:
+        """One segment could not be decoded: an empty, suspect final stands in its place, visibly."""
+        _log.error("segment not decoded", segment=message.segment, code=message.code, error=message.message)
+        assert message.segment is not None
+        self._on_final(engine_wire.Final(segment=message.segment, words=(), language="", confidence=0.0, suspect=True))
+
+
+async def engine_status(url: str) -> Recognizer:
+    """What the engine at `url` recognises with. Raises EngineError, with its own words, while it is not ready."""
+    try:
+        async with httpx.AsyncClient(timeout=3) as client:
+            response = await client.get(f"{url.rstrip('/')}/readyz")
+        body = response.json()
+        if response.status_code == 200:
+            return TypeAdapter(Recognizer).validate_python(body["recognizer"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise EngineError(f"No engine answers at {url}: {error}.", code="engine_unavailable") from error
+    raise EngineError(f"The engine is not ready: {body.get('reason', 'no reason given')}", code="engine_unavailable")
+
+
+async def _open(url: str, opening: engine_wire.Open) -> tuple[ClientConnection, Recognizer]:
+    try:
+        connection = await connect(url, compression=None, open_timeout=5, max_size=2**22, close_timeout=2)
+        try:
+            await connection.send(opening.to_json())
+            async with asyncio.timeout(10):
+                answer = _parse(await connection.recv())
+            return connection, _accepted(answer)
+        except BaseException:
+            await connection.close()
+            raise
+    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+        reason = str(error) or type(error).__name__
+        raise EngineError(f"No engine answers at {url}: {reason}.", code="engine_unavailable") from error
+
+
+def _accepted(answer: engine_wire.EngineMessage) -> Recognizer:
+    if isinstance(answer, engine_wire.Opened):
+        return answer.recognizer
+    if isinstance(answer, engine_wire.Error):
+        raise _error(answer)
+    raise EngineError(f"The engine answered {answer.type!r} to open.", code="engine_protocol")
+
+
+def _parse(text: str | bytes) -> engine_wire.EngineMessage:
+    try:
+        return engine_wire.engine_messages.validate_json(text)
+    except ValidationError as error:
+        raise EngineError(f"The engine sent what is no message: {error}.", code="engine_protocol") from error
+
+
+def extend_committed(before: str, committed: str, tentative: str) -> tuple[str, str]:
+    """The committed and the tentative text to show after `before` was committed, which never shrinks.
+
+    An engine that took over a segment begins to commit anew; until it is past `before`, what it has beyond that is
+    tentative, and where it disagrees with what was committed, only the final will say so.
+    """
+    if committed.startswith(before):
+        return committed, tentative
+    whole = f"{committed} {tentative}".strip()
+    return before, whole[len(before) :].strip() if whole.startswith(before) else ""
+
+
+def _error(message: engine_wire.Error) -> EngineError | AtCapacity:
+    if message.retry_after_s is not None:
+        return AtCapacity(message.message, retry_after_s=message.retry_after_s)
+    return EngineError(message.message, code=message.code, retryable=message.retryable)

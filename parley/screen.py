@@ -1,0 +1,60 @@
+"""A live transcript in a terminal: committed words plain, the tentative tail dim, finals above."""
+
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from parley import wire
+from parley.demo import Outcome
+
+
+class Screen:
+    """Shows one session while it runs; `conclude` says where the recording is."""
+
+    def __init__(self, title: str) -> None:
+        self._console = Console(stderr=False, highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=12, transient=True)
+        self._title = title
+
+    def __enter__(self) -> Self:
+        self._console.print(Text(self._title, style="bold"))
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, message: wire.ServerMessage) -> None:
+        match message:
+            case wire.Ready(recognizer=recognizer):
+                self._console.print(Text(f"{recognizer.name}, {recognizer.model}: {recognizer.reason}", style="dim"))
+                if recognizer.fallback:
+                    self._console.print(Text(f"Fallback recogniser. {recognizer.remedy}", style="yellow"))
+            case wire.SpeechStart():
+                self._live.update(Text("…", style="dim"))
+            case wire.Partial():
+                committed = f"{message.committed} " if message.committed else ""
+                self._live.update(Text.assemble(committed, (message.tentative, "dim italic")))
+            case wire.Final():
+                self._live.update(Text(""))
+                if message.text:
+                    self._console.print(_line(message))
+            case wire.Error():
+                self._console.print(Text(message.message, style="red"))
+            case _:
+                pass
+
+    def conclude(self, outcome: Outcome, url: str) -> None:
+        seconds = outcome.duration_ms / 1000
+        self._console.print(
+            f"{seconds:.1f} s of audio in {outcome.elapsed_s:.1f} s · {outcome.partials} partials ·"
+            f" {len(outcome.finals)} finals\n{url}/recordings/{outcome.recording_id}"
+        )
+
+
+def _line(final: wire.Final) -> Text:
+    minutes, seconds = divmod(final.start_ms / 1000, 60)
+    doubt = (" (suspect)", "yellow") if final.suspect else ""
+    return Text.assemble((f"{minutes:02.0f}:{seconds:04.1f}  ", "dim"), final.text, doubt)
