@@ -13,6 +13,7 @@ _CLOSE_CODES = {
     "start_timeout": 1008,
     "client_stalled": 1008,
     "forbidden_origin": 1008,
+    "unsupported_language": 1008,
 }
 _STATUSES: tuple[tuple[type[ParleyError], int], ...] = (
     (NotFound, 404),

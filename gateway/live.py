@@ -163,12 +163,16 @@ class LiveSession:
                 relay = tasks.create_task(self._relay())
                 heartbeat = tasks.create_task(self._heartbeat())
                 error = await self._receive_or_stall(sending)
-                late = tasks.create_task(self._refuse_late_audio())
-                error = await self._finish(error, journal, relay)
+                if error is None:
+                    late = tasks.create_task(self._refuse_late_audio())
+                else:
+                    self._post_error(error)
+                drained = await self._drain(journal, relay, "interrupted" if error else "finished")
                 self._outbox.close()
                 await asyncio.wait([sending])
-                for task in (late, heartbeat, engine, relay, journal):
+                for task in (heartbeat, engine, relay, journal, *([late] if error is None else [])):
                     task.cancel()
+        error = error or drained
         metrics.SESSIONS.labels(outcome=error.code if error else "stopped").inc()
         _log.info("session closed", outcome=error.code if error else "stopped", samples=self._timeline.end)
         return error
@@ -318,11 +322,11 @@ class LiveSession:
 
     # --- the end
 
-    async def _finish(
-        self, error: ParleyError | None, journal: asyncio.Task[None], relay: asyncio.Task[None]
+    async def _drain(
+        self, journal: asyncio.Task[None], relay: asyncio.Task[None], state: RecordingState
     ) -> ParleyError | None:
-        """Drains what is under way, closes the recording, and posts the last messages."""
-        state: RecordingState = "interrupted" if error else "finished"
+        """Finishes what is under way and closes the recording in `state`; what could not be finished in time."""
+        error: ParleyError | None = None
         try:
             async with asyncio.timeout(self._settings.drain_timeout_s):
                 await self._end_of_audio()
@@ -334,7 +338,6 @@ class LiveSession:
                 f" the audio up to {samples_to_ms(self._journal.durable)} ms is kept.",
                 code="drain_timeout",
             )
-        if error is not None:
             self._post_error(error)
         duration_ms = samples_to_ms(self._journal.durable)
         self._outbox.post(wire.Closed(recording_id=self._recording_id, duration_ms=duration_ms))

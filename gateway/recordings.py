@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from spectree import Response as Responses
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gateway.admission import owner_of
 from gateway.journal import blob_prefix
-from gateway.openapi import ErrorBody, api
+from gateway.openapi import ErrorBody, body_of, describe, query_of
 from gateway.transcripts import FORMATS
 from gateway.wav import WavFile, parse_range
 from gateway.wiring import Gateway
@@ -104,37 +104,34 @@ class AudioQuery(BaseModel):
     download: bool = False
 
 
-@api.validate(query=ListQuery, resp=Responses(HTTP_200=RecordingPage, HTTP_400=ErrorBody), tags=["recordings"])
+@describe(query=ListQuery, resp=Responses(HTTP_200=RecordingPage, HTTP_400=ErrorBody), tags=["recordings"])
 async def list_recordings(request: Request) -> Response:
     """The recordings, newest first, a page at a time."""
-    query: ListQuery = request.context.query  # type: ignore[attr-defined]
+    query = query_of(request, ListQuery)
     found = await _recordings(request).page(count=query.limit + 1, before=_from_cursor(query.cursor))
     page = found[: query.limit]
     next_cursor = _to_cursor(page[-1]) if len(found) > query.limit else None
     return _json(RecordingPage(recordings=[RecordingBody.of(recording) for recording in page], next_cursor=next_cursor))
 
 
-@api.validate(resp=Responses(HTTP_200=RecordingBody, HTTP_404=ErrorBody), tags=["recordings"])
+@describe(resp=Responses(HTTP_200=RecordingBody, HTTP_404=ErrorBody), tags=["recordings"])
 async def get_recording(request: Request) -> Response:
     """One recording."""
     return _json(RecordingBody.of(await _recordings(request).get(_id(request))))
 
 
-@api.validate(
+@describe(
     json=Rename, resp=Responses(HTTP_200=RecordingBody, HTTP_400=ErrorBody, HTTP_404=ErrorBody), tags=["recordings"]
 )
 async def rename_recording(request: Request) -> Response:
     """Gives a recording another title."""
-    try:
-        body = Rename.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise ClientError(wire.explain(error)) from None
+    body = await body_of(request, Rename)
     await _recordings(request).rename(_id(request), body.title)
     await _publish(request, "updated")
     return _json(RecordingBody.of(await _recordings(request).get(_id(request))))
 
 
-@api.validate(resp=Responses("HTTP_204", HTTP_404=ErrorBody, HTTP_409=ErrorBody), tags=["recordings"])
+@describe(resp=Responses("HTTP_204", HTTP_404=ErrorBody, HTTP_409=ErrorBody), tags=["recordings"])
 async def delete_recording(request: Request) -> Response:
     """Deletes a recording, its audio and its transcript, for good. One that is being recorded must be stopped first."""
     recordings = _recordings(request)
@@ -146,10 +143,10 @@ async def delete_recording(request: Request) -> Response:
     return Response(status_code=204)
 
 
-@api.validate(query=AudioQuery, resp=Responses(HTTP_404=ErrorBody, HTTP_416=ErrorBody), tags=["recordings"])
+@describe(query=AudioQuery, resp=Responses(HTTP_404=ErrorBody, HTTP_416=ErrorBody), tags=["recordings"])
 async def get_audio(request: Request) -> Response:
     """The audio as WAV, 16 kHz mono, whole or by byte range, also while it is being recorded."""
-    query: AudioQuery = request.context.query  # type: ignore[attr-defined]
+    query = query_of(request, AudioQuery)
     recording = await _recordings(request).get(_id(request))
     wav = WavFile(tuple(await _recordings(request).parts(_id(request))))
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
@@ -164,10 +161,10 @@ async def get_audio(request: Request) -> Response:
     return StreamingResponse(body, status, headers, media_type="audio/wav")
 
 
-@api.validate(query=TranscriptQuery, resp=Responses(HTTP_200=TranscriptBody, HTTP_404=ErrorBody), tags=["recordings"])
+@describe(query=TranscriptQuery, resp=Responses(HTTP_200=TranscriptBody, HTTP_404=ErrorBody), tags=["recordings"])
 async def get_transcript(request: Request) -> Response:
     """The transcript as JSON with word times, or as TXT, SRT or WebVTT."""
-    query: TranscriptQuery = request.context.query  # type: ignore[attr-defined]
+    query = query_of(request, TranscriptQuery)
     recording = await _recordings(request).get(_id(request))
     segments = [segment for segment in await _recordings(request).segments(recording.id) if segment.words]
     headers = _attachment(recording, query.format) if query.download else {}

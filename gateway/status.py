@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.openapi import api
+from gateway.openapi import describe
 from gateway.wiring import Gateway
 from parley import __version__, wire
 from parley.engine_client import engine_status
@@ -45,7 +45,7 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(body, 200 if ready else 503)
 
 
-@api.validate(resp=Responses(HTTP_200=StatusBody), tags=["status"])
+@describe(resp=Responses(HTTP_200=StatusBody), tags=["status"])
 async def status(request: Request) -> Response:
     """The version, and which recogniser writes."""
     try:

@@ -46,7 +46,7 @@ class Finding:
 
 
 def doctor(
-    data: Annotated[Path | None, typer.Option(help="The data folder to look at. [default: ./data]")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data folder to look at. (Default: ./data.)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check this machine: what is installed, which recogniser would run, what is missing and what to do about it.
@@ -239,7 +239,7 @@ def port(settings: Settings) -> Finding:
         running = folder.holder(settings.data.expanduser().absolute())
         if running and running.address == sockets.address(host, number):
             return Finding("Port", "ok", f"{number}: this Parley runs there (process {running.pid})")
-        if sockets.parley_answers(host, number):
+        if error.by_parley:
             return Finding("Port", "ok", f"{number}: another Parley runs there")
         return Finding("Port", "problem", error.message)
     except SetupError as error:

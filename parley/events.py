@@ -52,7 +52,7 @@ class Events:
                 if not streams:
                     yield None
                     continue
-                for entry_id, fields in streams[key][0]:
+                for entry_id, fields in streams[0][1]:
                     position = entry_id
                     yield Event(entry_id, fields["kind"], fields["recording_id"])
         except (RedisError, OSError) as error:

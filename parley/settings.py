@@ -97,6 +97,8 @@ class EngineSettings(_Slice):
     """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds."""
     max_batch: int = Field(default=16, ge=1)
     """Windows decoded together at most."""
+    max_wait_s: float = Field(default=8.0, gt=0)
+    """Seconds that live decodes may wait for the device before new live sessions are refused."""
     max_segment_s: float = Field(default=30.0, ge=1, le=30)
     """Seconds of one segment at most; a gateway cuts before."""
 

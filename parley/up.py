@@ -6,6 +6,7 @@ the data folder is in use · 130 stopped by force.
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -33,22 +34,20 @@ FAILED, UNFIT, IN_USE, FORCED = 1, 2, 3, 130
 def up(
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; 0.0.0.0 for every one of this machine. [default: 127.0.0.1]"),
+        typer.Option(help="Address to listen on; 0.0.0.0 for every one of this machine. (Default: 127.0.0.1.)"),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. (Default: 8000.)")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder for everything that is kept. [default: ./data]", file_okay=True)
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder for everything that is kept. (Default: ./data.)")] = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser when it is ready.")
     ] = False,
 ) -> None:
     """Start Parley on this machine: database, queue, engine and gateway, in one command. Ctrl-C stops it.
 
-    A part whose URL is set (PARLEY_DATABASE_URL, PARLEY_REDIS_URL, PARLEY_BLOB_URL, PARLEY_GATEWAY__ENGINE_URLS) is
-    used where it is and not started here.
+    A part whose URL is set is used where it is and not started here: PARLEY_DATABASE_URL, PARLEY_REDIS_URL,
+    PARLEY_BLOB_URL, PARLEY_GATEWAY__ENGINE_URLS.
     """
     raise typer.Exit(run(host=host, port=port, data=data, open_browser=open_browser))
 
@@ -94,7 +93,7 @@ def _with_listener(settings: Settings, host: str | None, port: int | None) -> Se
 
 async def serve(settings: Settings, services: Services, *, open_browser: bool = False) -> int:
     """Starts everything, prints the ready line, serves until a signal comes. Raises ParleyError."""
-    wishes = Wishes()
+    loop, wishes = asyncio.get_running_loop(), Wishes()
     data = folder.prepare(settings.data)
     with ExitStack() as stack:
         lock = folder.Lock.take(data)
@@ -110,16 +109,26 @@ async def serve(settings: Settings, services: Services, *, open_browser: bool = 
         if not settings.database_url:
             _forget_libpq_settings()
         parts = build_parts(settings, site, services)
-        for part in parts:
-            folder.rotate(data / "logs" / f"{part.name}.log")
+        for name in ("up", *(part.name for part in parts)):
+            folder.rotate(data / "logs" / f"{name}.log")
+        _log_to(data / "logs" / "up.log")
 
         def ready(facts: dict[str, dict[str, Any]]) -> None:
-            print(ready_line(site, facts.get("engine", {})), flush=True)
+            recognizer = facts.get("engine", {}).get("recognizer") or {}
+            if recognizer.get("fallback"):
+                _progress("Engine", f"{recognizer.get('reason', '')} {recognizer.get('remedy', '')}".strip())
+            _tell(ready_line(site, recognizer), sys.stdout)
             if open_browser:
-                webbrowser.open(site.gateway_address)
+                loop.run_in_executor(None, webbrowser.open, site.gateway_address)  # a browser of the terminal blocks
 
         supervisor = Supervisor(parts, data / "logs", say=_progress, started=record.add)
         return await _until_stopped(supervisor, wishes, ready, listener.close)
+
+
+def _log_to(path: Path) -> None:
+    """What libraries log in this process (migrations, mostly) goes to a file, beside our own progress."""
+    logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _site(settings: Settings, data: Path, socket_folder: Path, port: int, fd: int, engine: Any) -> Site:
@@ -150,9 +159,10 @@ class Wishes:
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP, and means it
-                loop.add_signal_handler(number, self._heard)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._heard)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it, and means it
+            loop.add_signal_handler(signal.SIGHUP, self._heard)
 
     def _heard(self) -> None:
         (self.force if self.stop.is_set() else self.stop).set()
@@ -166,15 +176,19 @@ async def _until_stopped(
 ) -> int:
     """Runs until a part is given up (raises) or a signal comes, then stops all, in order or by force."""
     running = asyncio.create_task(supervisor.run(ready))
+
+    async def wind_down() -> None:
+        running.cancel()
+        await asyncio.wait((running,))
+        await supervisor.stop()
+
     asked = asyncio.create_task(wishes.stop.wait())
     try:
         await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
         failure = running.exception() if running.done() else None
         wishes.stop.set()
         hang_up()
-        running.cancel()
-        await asyncio.wait((running,))
-        forced = not await _first(supervisor.stop(), wishes.force.wait())
+        forced = not await _first(wind_down(), wishes.force.wait())
         if forced:
             _tell("Stopping by force.")
     finally:
@@ -198,31 +212,24 @@ async def _first(work: Any, interruption: Any) -> bool:
     return finished
 
 
-def ready_line(site: Site, engine: dict[str, Any]) -> str:
-    """The one line on stdout: the address, the recogniser (a fallback says so), the data folder, how to stop."""
+def ready_line(site: Site, recognizer: dict[str, Any]) -> str:
+    """The one line on stdout: the address, the recogniser (none: engines elsewhere), the data folder, how to stop."""
+    name = " ".join(str(recognizer[key]) for key in ("name", "model") if recognizer.get(key)) or "on other machines"
     words = (
         f"Parley is ready at {site.gateway_address}",
-        f"recogniser: {recognizer_name(engine)}",
+        f"recogniser: {name}{' (the fallback)' if recognizer.get('fallback') else ''}",
         f"data in {site.data}",
         "Ctrl-C stops it",
     )
     return " · ".join(words)
 
 
-def recognizer_name(engine: dict[str, Any]) -> str:
-    """The recogniser in an engine's /readyz, in a few words."""
-    info = engine.get("recognizer")
-    if not isinstance(info, dict):
-        return str(info) if info else "on another machine"
-    name = " ".join(str(info[key]) for key in ("name", "model") if info.get(key))
-    return f"{name} (fallback: {info.get('reason', 'see parley doctor')})" if info.get("fallback") else name
-
-
 def _progress(title: str, text: str) -> None:
+    logging.getLogger(__name__).info("%s: %s", title, text)
     _tell(f"{title:<12}{text}")
 
 
-def _tell(text: str) -> None:
-    """A line on stderr. A terminal that is gone must not keep us from stopping."""
+def _tell(text: str, stream: TextIO | None = None) -> None:
+    """A line on stderr, or on `stream`. A terminal or a pipe that is gone must not keep us from running or stopping."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(text, file=stream or sys.stderr, flush=True)

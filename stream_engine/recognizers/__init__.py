@@ -1,0 +1,1 @@
+"""Recognisers: what turns windows of audio into words."""

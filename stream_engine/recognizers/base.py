@@ -1,0 +1,49 @@
+"""The one interface of every recogniser: windows of audio in, hypotheses out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from parley.audio import Samples
+from parley.transcript import Hypothesis
+from parley.transcript import Recognizer as RecognizerInfo
+
+Task = Literal["transcribe", "translate"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """What one decode hears.
+
+    `samples`: int16, shape (n,), mono, 16 kHz. `padded`: samples (at least n) that the recogniser may fill the window
+    up to; windows of one `padded` go well together in a batch. `final`: the result stays, so take the care (the beam)
+    that a partial is not worth. `language`: ISO 639-1, None to detect it. `vocabulary`: words to expect.
+    """
+
+    samples: Samples
+    padded: int
+    final: bool
+    language: str | None = None
+    task: Task = "transcribe"
+    vocabulary: tuple[str, ...] = ()
+
+
+class Recognizer(Protocol):
+    """Turns windows into words. Used by one thread only, the one that made it."""
+
+    @property
+    def info(self) -> RecognizerInfo:
+        """Which recogniser this is, and why it was chosen."""
+        ...
+
+    def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis for each window, in order, the same as if it were alone. Blocks.
+
+        Times are samples from the window's start. Raises EngineError (code `unsupported_language`) for a language
+        that the model does not know; whatever else it raises is a failure of the device.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of what outlives the process's memory. It decodes no more afterwards."""
+        ...

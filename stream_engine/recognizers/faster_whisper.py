@@ -1,0 +1,209 @@
+"""Whisper through faster-whisper and CTranslate2, many windows in one call.
+
+faster-whisper loads the model and gives prompts, features and word alignment; the batches are our own, because its
+`transcribe` decodes one file at a time. Windows are grouped so that each gets what it would get alone: one padded
+length, one language and task, and `<|startoftranscript|>` at one position of the prompt, which CTranslate2 asks for.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens, merge_punctuations
+
+from parley.audio import SAMPLE_RATE, to_float32
+from parley.errors import EngineError
+from parley.settings import EngineSettings
+from parley.transcript import Hypothesis, Word
+from parley.transcript import Recognizer as RecognizerInfo
+from stream_engine.guards import Evidence, judge
+from stream_engine.recognizers.base import Task, Window
+
+_SHORTEST = SAMPLE_RATE // 10
+"""Samples below which the spectrogram has too few frames; shorter windows are filled up with silence."""
+_MAX_TOKENS = 448
+_TOKENS_PER_S = 15
+"""More than anyone says in a second (English: about 5), so it only stops runaway repetition in short windows."""
+_LEAST_NEW_TOKENS = 32
+_PREPENDED = "\"'“¿([{-"
+_APPENDED = "\"'.。,，!！?？:：”)]}、"
+"""Punctuation that belongs to the word after or before it: faster-whisper's defaults."""
+
+_Alignment = list[dict[str, Any]]
+
+
+class _Prompt(NamedTuple):
+    language: str | None
+    task: Task
+    tokens: tuple[int, ...]
+    start: int
+
+
+class FasterWhisper:
+    """One Whisper model on one device."""
+
+    def __init__(self, model: WhisperModel, info: RecognizerInfo, beam_size: int) -> None:
+        self._model = model
+        self._info = info
+        self._beam_size = beam_size
+        self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
+
+    @property
+    def info(self) -> RecognizerInfo:
+        return self._info
+
+    def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        groups: dict[object, list[int]] = defaultdict(list)
+        for index, window in enumerate(windows):
+            prompt = self._prompt(window, window.language)
+            groups[window.padded, window.final, window.language, window.task, prompt.start].append(index)
+        hypotheses: dict[int, Hypothesis] = {}
+        for members in groups.values():
+            group = self._decode_group([windows[index] for index in members])
+            hypotheses.update(zip(members, group, strict=True))
+        return [hypotheses[index] for index in range(len(windows))]
+
+    def close(self) -> None:
+        """Nothing to let go of: the model's memory goes with the object."""
+
+    def _decode_group(self, windows: list[Window]) -> list[Hypothesis]:
+        encoded = self._model.encode(np.stack([self._features(window) for window in windows]))
+        languages = self._languages(windows, encoded)
+        prompts = [self._prompt(window, language) for window, language in zip(windows, languages, strict=True)]
+        results = self._model.model.generate(
+            encoded,
+            [list(prompt.tokens) for prompt in prompts],
+            beam_size=self._beam_size if windows[0].final else 1,
+            max_length=_max_length(prompts, windows[0].padded),
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=list(get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1])),
+        )
+        tokens = [self._text_tokens(result.sequences_ids[0]) for result in results]
+        alignments = self._align(windows, languages, tokens, encoded)
+        return [self._hypothesis(*each) for each in zip(windows, languages, results, tokens, alignments, strict=True)]
+
+    def _features(self, window: Window) -> npt.NDArray[np.float32]:
+        """Log-mel spectrogram, float32, shape (mels, padded / 160), filled up with zeros as faster-whisper does."""
+        audio = to_float32(window.samples)
+        if len(audio) < _SHORTEST:
+            audio = np.pad(audio, (0, _SHORTEST - len(audio)))
+        extractor = self._model.feature_extractor
+        frames = window.padded // extractor.hop_length
+        features: npt.NDArray[np.float32] = pad_or_trim(extractor(audio), frames).astype(np.float32, copy=False)
+        return features
+
+    def _languages(self, windows: list[Window], encoded: object) -> list[str]:
+        """The language of each window of a group, detected where none is given."""
+        given = windows[0].language
+        if given is not None or not self._model.model.is_multilingual:
+            return [given or "en"] * len(windows)
+        detected = self._model.model.detect_language(encoded)
+        return [ranked[0][0].strip("<|>") for ranked in detected]
+
+    def _tokenizer(self, language: str, task: Task) -> Tokenizer:
+        key = (language, task)
+        if key not in self._tokenizers:
+            self._tokenizers[key] = Tokenizer(
+                self._model.hf_tokenizer, self._model.model.is_multilingual, task=task, language=language
+            )
+        return self._tokenizers[key]
+
+    def _prompt(self, window: Window, language: str | None) -> _Prompt:
+        """The tokens before the text, and where the transcript starts in them, whatever the language."""
+        if language is not None and language not in self._info.languages:
+            raise EngineError(
+                f"The model {self._info.model} does not know the language {language!r}.",
+                code="unsupported_language",
+                retryable=False,
+            )
+        tokenizer = self._tokenizer(language or "en", window.task)
+        hotwords = ", ".join(window.vocabulary) or None
+        tokens = self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=hotwords)
+        return _Prompt(language, window.task, tuple(tokens), tokens.index(tokenizer.sot))
+
+    def _text_tokens(self, tokens: list[int]) -> list[int]:
+        eot = self._tokenizer("en", "transcribe").eot
+        return [token for token in tokens if token < eot]
+
+    def _align(
+        self, windows: list[Window], languages: list[str], tokens: list[list[int]], encoded: object
+    ) -> list[_Alignment]:
+        """The words of each window with times in seconds and probabilities.
+
+        One call a language; detection seldom gives more than one, and then each call aligns all and keeps its own.
+        """
+        aligned: list[_Alignment] = [[] for _ in windows]
+        hop = self._model.feature_extractor.hop_length
+        frames = [max(_SHORTEST, len(window.samples)) // hop for window in windows]
+        for language in {language for language, text in zip(languages, tokens, strict=True) if text}:
+            tokenizer = self._tokenizer(language, windows[0].task)
+            found = self._model.find_alignment(tokenizer, tokens, encoded, frames)
+            for index, alignment in enumerate(found):
+                if languages[index] == language:
+                    merge_punctuations(alignment, _PREPENDED, _APPENDED)
+                    aligned[index] = alignment
+        return aligned
+
+    def _hypothesis(
+        self, window: Window, language: str, result: Any, tokens: list[int], alignment: _Alignment
+    ) -> Hypothesis:
+        text = self._tokenizer(language, window.task).decode(tokens).strip()
+        words = words_of(alignment, len(window.samples))
+        verdict = judge(
+            Evidence(
+                # The score is the mean over the tokens; Whisper counts the end token too.
+                log_probability=result.scores[0] * len(result.sequences_ids[0]) / (len(result.sequences_ids[0]) + 1),
+                compression_ratio=get_compression_ratio(text),
+                no_speech=result.no_speech_prob,
+                words=text.casefold().split(),
+            )
+        )
+        if verdict == "silence" or not words:
+            return Hypothesis((), language, 0.0, result.no_speech_prob)
+        confidence = sum(word.confidence for word in words) / len(words)
+        return Hypothesis(words, language, confidence, result.no_speech_prob, suspect=verdict == "suspect")
+
+
+def _max_length(prompts: list[_Prompt], padded: int) -> int:
+    """Tokens of prompt and text at most. CTranslate2 gives the text half of it, or what the prompt leaves."""
+    new = _LEAST_NEW_TOKENS + padded * _TOKENS_PER_S // SAMPLE_RATE
+    longest = max(len(prompt.tokens) for prompt in prompts)
+    return min(_MAX_TOKENS, max(2 * new, longest + new))
+
+
+def words_of(alignment: _Alignment, samples: int) -> tuple[Word, ...]:
+    """Words with times in samples, within a window of `samples`, from faster-whisper's alignment in seconds."""
+    words: list[Word] = []
+    for entry in alignment:
+        text = entry["word"].strip()
+        if not text:
+            continue
+        start = min(round(entry["start"] * SAMPLE_RATE), samples)
+        end = min(round(entry["end"] * SAMPLE_RATE), samples)
+        joins = bool(words) and not entry["word"].startswith(" ")
+        words.append(Word(text, start, max(start, end), min(1.0, float(entry["probability"])), joins))
+    return tuple(words)
+
+
+def load(folder: Path, label: str, reason: str, settings: EngineSettings, device: str) -> FasterWhisper:
+    """Loads the model in `folder` on `device` (`cpu` or `cuda`). Blocks; raises what CTranslate2 raises."""
+    compute_type = settings.compute_type
+    if compute_type == "auto":
+        compute_type = "float16" if device == "cuda" else "int8"
+    model = WhisperModel(str(folder), device=device, compute_type=compute_type, cpu_threads=settings.cpu_threads)
+    info = RecognizerInfo(
+        name="faster-whisper",
+        model=label,
+        device=device,
+        compute_type=model.model.compute_type,
+        reason=reason,
+        languages=tuple(model.supported_languages),
+    )
+    return FasterWhisper(model, info, settings.beam_size)

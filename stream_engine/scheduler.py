@@ -1,0 +1,183 @@
+"""One device, shared by every session: whatever waits when it falls free becomes the next batch.
+
+The decision is `windows.plan`; here it is carried out. Decodes run in the device's own thread, so the event loop
+never waits for a computation. What waits is bounded: one partial a session, and the finals that a session may have.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from parley.audio import SAMPLE_RATE, Samples
+from parley.errors import EngineError
+from parley.logs import get_logger
+from parley.metrics import (
+    ENGINE_AUDIO_SECONDS,
+    ENGINE_BATCH,
+    ENGINE_BATCH_S,
+    ENGINE_DECODES,
+    ENGINE_REPLACED,
+    ENGINE_WAIT_S,
+    ENGINE_WAITING,
+)
+from parley.settings import EngineSettings
+from parley.transcript import Hypothesis
+from stream_engine.recognizers.base import Recognizer, Task, Window
+from stream_engine.windows import Lane, Waiting, padded_samples, plan
+
+log = get_logger(__name__)
+
+Outcome = Hypothesis | EngineError
+
+
+class Audio(Protocol):
+    """The audio of a segment, which may still grow while its decode waits."""
+
+    def __len__(self) -> int: ...
+
+    def snapshot(self) -> Samples:
+        """What there is now, int16, shape (n,). Called once, when the decode begins."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A decode that is asked for. `deliver` gets its outcome and the samples it covers, on the event loop."""
+
+    session: int
+    lane: Lane
+    audio: Audio
+    deliver: Callable[[Outcome, int], None]
+    language: str | None = None
+    task: Task = "transcribe"
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ticket:
+    request: Request
+    asked: int
+    asked_at: float
+
+
+class Scheduler:
+    """Hands the decodes that wait to a recogniser, batch after batch. All methods belong to the event loop."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        device: Executor,
+        settings: EngineSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._recognizer = recognizer
+        self._device = device
+        self._settings = settings
+        self._clock = clock
+        self._numbers = itertools.count()
+        self._waiting: dict[int, _Ticket] = {}
+        self._partials: dict[int, int] = {}  # session → number of its partial in _waiting
+        self._in_flight: dict[int, _Ticket] = {}
+        self._wake = asyncio.Event()
+
+    def ask(self, request: Request) -> None:
+        """Queues a decode. A partial takes the place of the session's waiting partial; a final makes it pointless."""
+        replaced = self._forget_partial(request.session)
+        keeps_place = replaced is not None and request.lane is Lane.PARTIAL
+        number = replaced.asked if replaced is not None and keeps_place else next(self._numbers)
+        asked_at = replaced.asked_at if replaced is not None and keeps_place else self._clock()
+        self._waiting[number] = _Ticket(request, number, asked_at)
+        if request.lane is Lane.PARTIAL:
+            self._partials[request.session] = number
+        ENGINE_REPLACED.inc(replaced is not None)
+        ENGINE_WAITING.labels(request.lane.name.lower()).inc()
+        self._wake.set()
+
+    def drop(self, session: int) -> None:
+        """Forgets a session: what waits is not decoded, what is in flight is not delivered."""
+        self._partials.pop(session, None)
+        for number in [number for number, ticket in self._waiting.items() if ticket.request.session == session]:
+            self._take(number)
+        self._in_flight.pop(session, None)
+
+    def wait_s(self) -> float:
+        """Seconds for which the oldest live decode waits by now; a replaced partial counts from its first asking."""
+        asked_at = (t.asked_at for t in self._waiting.values() if t.request.lane is not Lane.BATCH)
+        return max((self._clock() - at for at in asked_at), default=0.0)
+
+    async def run(self) -> None:
+        """Decodes until it is cancelled."""
+        while True:
+            batch = plan(
+                (_waiting(ticket) for ticket in self._waiting.values()),
+                busy=(),
+                max_batch=self._settings.max_batch,
+                final_window=self._settings.final_window,
+            )
+            if batch:
+                await self._decode([self._take(chosen.asked) for chosen in batch])
+                continue
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _decode(self, tickets: Sequence[_Ticket]) -> None:
+        started = self._clock()
+        windows = [self._window(ticket.request) for ticket in tickets]
+        for ticket in tickets:
+            self._in_flight[ticket.request.session] = ticket
+            ENGINE_WAIT_S.labels(ticket.request.lane.name.lower()).observe(started - ticket.asked_at)
+        outcomes = await asyncio.get_running_loop().run_in_executor(self._device, recognise, self._recognizer, windows)
+        ENGINE_BATCH_S.observe(self._clock() - started)
+        ENGINE_BATCH.observe(len(tickets))
+        for ticket, window, outcome in zip(tickets, windows, outcomes, strict=True):
+            self._deliver(ticket, window, outcome)
+
+    def _window(self, request: Request) -> Window:
+        samples = request.audio.snapshot()
+        padded = padded_samples(len(samples), request.lane, self._settings.final_window)
+        final = request.lane is not Lane.PARTIAL
+        return Window(samples, padded, final, request.language, request.task, request.vocabulary)
+
+    def _deliver(self, ticket: _Ticket, window: Window, outcome: Outcome) -> None:
+        lane = ticket.request.lane.name.lower()
+        ENGINE_DECODES.labels(lane).inc()
+        ENGINE_AUDIO_SECONDS.labels(lane).inc(len(window.samples) / SAMPLE_RATE)
+        if self._in_flight.pop(ticket.request.session, None) is ticket:
+            try:
+                ticket.request.deliver(outcome, len(window.samples))
+            except Exception:  # one session's trouble must not stop the device for all
+                log.exception("delivery_failed")
+
+    def _forget_partial(self, session: int) -> _Ticket | None:
+        number = self._partials.pop(session, None)
+        return None if number is None else self._take(number)
+
+    def _take(self, number: int) -> _Ticket:
+        ticket = self._waiting.pop(number)
+        if self._partials.get(ticket.request.session) == number:
+            del self._partials[ticket.request.session]
+        ENGINE_WAITING.labels(ticket.request.lane.name.lower()).dec()
+        return ticket
+
+
+def _waiting(ticket: _Ticket) -> Waiting:
+    request = ticket.request
+    return Waiting(request.session, request.lane, ticket.asked, len(request.audio))
+
+
+def recognise(recognizer: Recognizer, windows: Sequence[Window]) -> list[Outcome]:
+    """Decodes a batch, in the device's thread. Where it fails, each window is tried alone, so one spoils no other."""
+    try:
+        return list(recognizer.decode(windows))
+    except EngineError as error:
+        if len(windows) == 1:
+            return [error]
+    except Exception as error:
+        log.warning("decode_failed", windows=len(windows), exc_info=True)
+        if len(windows) == 1:
+            return [EngineError(f"The segment could not be decoded: {str(error).strip() or type(error).__name__}.")]
+    return [outcome for window in windows for outcome in recognise(recognizer, [window])]

@@ -1,0 +1,61 @@
+"""One segment as an engine keeps it: its audio, what of it is committed, and when it is worth another decode."""
+
+import numpy as np
+
+from parley.audio import SAMPLE_RATE, Samples
+from parley.errors import TooLarge
+from stream_engine.commit import Committer
+
+_FIRST_CAPACITY = 4 * SAMPLE_RATE
+_FIRST_PARTIAL = SAMPLE_RATE // 2
+"""Samples before the first decode: from less than half a second Whisper makes words up."""
+
+
+class OpenSegment:
+    """The audio of a segment since its beginning, at most `max_samples`, and the state of its partials."""
+
+    def __init__(self, number: int, committer: Committer, max_samples: int) -> None:
+        self.number = number
+        self.committer = committer
+        self.revision = 0
+        self.over = False
+        self._max = max_samples
+        self._buffer: Samples = np.empty(_FIRST_CAPACITY, np.int16)
+        self._length = 0
+        self._decoded = 0  # length when the last decode began
+        self._asked = 0  # length when the last decode was asked for
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, samples: Samples) -> None:
+        """Adds audio, shape (n,). Raises TooLarge over the longest segment."""
+        length = self._length + len(samples)
+        if length > self._max:
+            raise TooLarge(
+                f"Segment {self.number} has {length} samples; at most {self._max} are taken.", code="segment_too_long"
+            )
+        if length > len(self._buffer):
+            # A new array, not a resized one: a decode in flight may still look at the old.
+            grown: Samples = np.empty(min(max(length, 2 * len(self._buffer)), self._max), np.int16)
+            grown[: self._length] = self._buffer[: self._length]
+            self._buffer = grown
+        self._buffer[self._length : length] = samples
+        self._length = length
+
+    def end(self, samples: int) -> None:
+        """The segment is over and keeps its first `samples` samples."""
+        self._length = samples
+        self.over = True
+
+    def snapshot(self) -> Samples:
+        """The audio so far, shape (n,), a view: what comes later is written behind it."""
+        self._decoded = self._length
+        return self._buffer[: self._length]
+
+    def wants_partial(self, interval_samples: int) -> bool:
+        """Whether enough audio came since the last decode began, and since one was asked for; then one is asked for."""
+        due = self._length - max(self._decoded, self._asked) >= interval_samples and self._length >= _FIRST_PARTIAL
+        if due:
+            self._asked = self._length
+        return due

@@ -1,0 +1,88 @@
+"""Driving a live session in tests: what to send, and everything that came back."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from parley import wire
+from parley.audio import SAMPLE_RATE, Samples
+from parley.media import decode_file
+from tests.conftest import Clip
+
+START = {"type": "start", "sample_rate": SAMPLE_RATE}
+_M = TypeVar("_M", bound=wire.ServerMessage)
+
+
+@dataclass(slots=True)
+class Heard:
+    """All messages of a session, and the code that the server closed with."""
+
+    messages: list[wire.ServerMessage] = field(default_factory=list)
+    close_code: int | None = None
+
+    def of(self, kind: type[_M]) -> list[_M]:
+        return [message for message in self.messages if isinstance(message, kind)]
+
+    @property
+    def text(self) -> str:
+        return " ".join(final.text for final in self.of(wire.Final) if final.text)
+
+    @property
+    def error_codes(self) -> list[str]:
+        return [error.code for error in self.of(wire.Error)]
+
+    @property
+    def recording_id(self) -> str:
+        return self.of(wire.Ready)[0].recording_id
+
+
+def samples_of(clip: Clip) -> Samples:
+    return np.concatenate(list(decode_file(clip.path)))
+
+
+def chunked(samples: Samples, size: int = 1600) -> list[bytes]:
+    return [samples[start : start + size].tobytes() for start in range(0, len(samples), size)]
+
+
+async def converse(
+    base_url: str,
+    *items: dict[str, Any] | str | bytes | float,
+    headers: dict[str, str] | None = None,
+) -> Heard:
+    """Sends each item (an object, raw text, audio, or seconds to wait) and reads until the server closes."""
+    heard = Heard()
+    url = base_url.replace("http", "ws", 1) + "/ws/s2t"
+    async with connect(url, additional_headers=headers, max_size=None, compression=None) as connection:
+        sending = asyncio.create_task(_send(connection, items))
+        try:
+            async with asyncio.timeout(60):
+                async for text in connection:
+                    heard.messages.append(wire.parse_server_message(str(text)))
+        except ConnectionClosed:
+            pass
+        finally:
+            sending.cancel()
+        heard.close_code = connection.close_code
+    return heard
+
+
+async def _send(connection: Any, items: Iterable[dict[str, Any] | str | bytes | float]) -> None:
+    try:
+        for item in items:
+            if isinstance(item, float):
+                await asyncio.sleep(item)
+            else:
+                await connection.send(json.dumps(item) if isinstance(item, dict) else item)
+    except ConnectionClosed:
+        pass
+
+
+async def speak(base_url: str, clip: Clip, **start: Any) -> Heard:
+    """A clip from start to stop, as fast as it is taken."""
+    return await converse(base_url, START | start, *chunked(samples_of(clip)), {"type": "stop"})

@@ -1,0 +1,63 @@
+"""Stands in for the gateway or the engine under `parley up`: `NAME [--fails STATUS] [--ignores-stop] --fd N`.
+
+It answers /healthz and /readyz on the inherited socket, appends `started PID` and `stopped` to DATA/NAME.events, and
+its environment to DATA/NAME.env.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("name")
+parser.add_argument("--fails", type=int)
+parser.add_argument("--ignores-stop", action="store_true")
+parser.add_argument("--fd", type=int)
+arguments = parser.parse_args()
+data = Path(os.environ["PARLEY_DATA"])
+
+
+def note(event: str) -> None:
+    with (data / "events").open("a") as file:
+        file.write(f"{arguments.name} {event} {os.getpid()} {time.monotonic()}\n")
+
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = {
+            "status": "ready",
+            "version": "scripted",
+            "engine": arguments.name,
+            "recognizer": {"name": "scripted", "model": "none"},
+        }
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def stop(*_: object) -> None:
+    note("stopped")
+    if not arguments.ignores_stop:
+        os._exit(0)
+
+
+signal.signal(signal.SIGTERM, stop)
+note("started")
+(data / f"{arguments.name}.env").write_text(json.dumps(dict(os.environ)))
+if arguments.fails is not None:
+    print(f"the {arguments.name} says why it cannot go on", file=sys.stderr)
+    sys.exit(arguments.fails)
+server = HTTPServer(("127.0.0.1", 0), Answers, bind_and_activate=False)
+server.socket.close()
+server.socket = socket.socket(fileno=arguments.fd)
+server.socket.setblocking(True)
+server.serve_forever()

@@ -1,0 +1,54 @@
+"""The wire protocol: every message survives the wire, and what is no message is refused with the reason."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from parley import wire
+from parley.errors import ClientError
+
+PROTOCOL_PAGE = Path(__file__).parents[3] / "docs" / "protocol.md"
+
+
+def documented_messages() -> list[tuple[str, str]]:
+    """(who sends it, JSON) for every example on the protocol page."""
+    page = PROTOCOL_PAGE.read_text()
+    return re.findall(r"```json (client|server)\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_every_example_on_the_protocol_page_is_a_message() -> None:
+    parse = {"client": wire.parse_client_message, "server": wire.parse_server_message}
+    shown = set()
+    for sender, text in documented_messages():
+        message = parse[sender](text)
+        shown.add(type(message))
+        assert parse[sender](message.to_json()) == message
+    assert shown == {*wire.ClientMessage.__args__, *wire.ServerMessage.__args__}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[1, 2]", "list"),
+        ('"start"', "str"),
+        ("null", "NoneType"),
+        ("{", "no JSON"),
+        ("", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ('{"type": "begin"}', "begin"),
+        ('{"sample_rate": 16000}', "type"),
+        ('{"type": "start"}', "sample_rate"),
+        ('{"type": "start", "sample_rate": "fast"}', "fast"),
+        ('{"type": "start", "sample_rate": 16000, "encoding": "mp3"}', "mp3"),
+        ('{"type": "start", "sample_rate": 16000, "langauge": "en"}', "langauge"),
+        ('{"type": "start", "sample_rate": 16000, "language": "English"}', "English"),
+        ('{"type": "start", "sample_rate": 16000, "title": ""}', "title"),
+        ('{"type": "start", "sample_rate": 1e400}', "sample_rate"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_what_was_wrong(text: str, named: str) -> None:
+    with pytest.raises(ClientError, match=re.escape(named)) as refused:
+        wire.parse_client_message(text)
+    assert refused.value.code == "malformed_message"
+    assert len(refused.value.message) < 400

@@ -1,0 +1,168 @@
+"""One gateway connection: what it may send, and what it gets."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Lane, Open, Partial
+from parley.errors import ClientError, EngineError
+from parley.settings import EngineSettings
+from parley.transcript import Hypothesis, Recognizer, Word
+from stream_engine.outbox import Outbox
+from stream_engine.recognizers.base import Window
+from stream_engine.scheduler import Outcome, Request, Scheduler
+from stream_engine.session import Session
+from stream_engine.windows import Lane as Order
+
+HALF_SECOND = np.ones(8_000, np.int16).tobytes()
+
+
+class _Nothing:
+    info = Recognizer("scripted", "none", "cpu", "int16", "a test")
+
+    def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        raise NotImplementedError
+
+    def close(self) -> None: ...
+
+
+class Requests(Scheduler):
+    """A scheduler that only notes what it is asked; `answer` delivers."""
+
+    def __init__(self) -> None:
+        super().__init__(_Nothing(), ThreadPoolExecutor(1), EngineSettings())
+        self.asked: list[Request] = []
+        self.dropped: list[int] = []
+
+    def ask(self, request: Request) -> None:
+        self.asked.append(request)
+
+    def drop(self, session: int) -> None:
+        self.dropped.append(session)
+
+    def answer(self, outcome: Outcome) -> None:
+        request = self.asked.pop(0)
+        request.deliver(outcome, len(request.audio.snapshot()))
+
+
+class Desk:
+    def __init__(self, lane: Lane = "live") -> None:
+        self.requests = Requests()
+        self.outbox = Outbox()
+        self.session = Session(7, Open(session="s", lane=lane), self.requests, EngineSettings(), self.outbox)
+
+    async def next(self) -> EngineMessage:
+        return await self.outbox.next()
+
+
+def said(text: str) -> Hypothesis:
+    words = tuple(Word(word, i * 1000, (i + 1) * 1000, 0.9) for i, word in enumerate(text.split()))
+    return Hypothesis(words, "en", 0.9)
+
+
+async def test_a_partial_is_asked_for_once_there_is_enough_audio() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND[:-2])
+    assert desk.requests.asked == []
+    desk.session.audio(HALF_SECOND[:2])
+    assert [request.lane for request in desk.requests.asked] == [Order.PARTIAL]
+
+
+async def test_partials_have_revisions_and_tell_how_much_they_cover() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=3))
+    desk.session.audio(HALF_SECOND)
+    desk.requests.answer(said("the door"))
+    assert await desk.next() == Partial(segment=3, revision=0, committed="", tentative="the door", samples=8_000)
+    desk.session.audio(HALF_SECOND)
+    desk.requests.answer(said("the door is"))
+    assert await desk.next() == Partial(segment=3, revision=1, committed="the door", tentative="is", samples=16_000)
+
+
+async def test_an_ended_segment_gets_its_final_and_no_late_partial() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND)
+    desk.session.end(End(segment=0, samples=7_000))
+    assert len(desk.requests.asked[1].audio.snapshot()) == 7_000
+    desk.requests.answer(said("late"))
+    desk.requests.answer(said("the door"))
+    message = await desk.next()
+    assert isinstance(message, Final)
+    assert [word.text for word in message.words] == ["the", "door"]
+
+
+async def test_nothing_heard_yet_is_no_partial() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND)
+    desk.requests.answer(said(""))
+    desk.session.audio(HALF_SECOND)
+    desk.requests.answer(said("the"))
+    message = await desk.next()
+    assert isinstance(message, Partial)
+    assert message.revision == 0
+
+
+async def test_a_final_that_fails_is_an_error_that_names_its_segment() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=5))
+    desk.session.end(End(segment=5, samples=0))
+    desk.requests.answer(EngineError("No memory."))
+    assert await desk.next() == Error(code="engine_error", message="No memory.", retryable=True, segment=5)
+
+
+async def test_a_batch_session_has_no_partials() -> None:
+    desk = Desk("batch")
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND * 4)
+    desk.session.end(End(segment=0, samples=32_000))
+    assert [request.lane for request in desk.requests.asked] == [Order.BATCH]
+
+
+async def test_closing_drops_what_waits() -> None:
+    desk = Desk()
+    desk.session.close()
+    assert desk.requests.dropped == [7]
+
+
+Sent = Begin | End | bytes
+
+WRONG: dict[str, tuple[list[Sent], str]] = {
+    "audio before begin": ([b"\0\0"], "Audio came while no segment is open"),
+    "half a sample": ([Begin(segment=0), b"\0\0\0"], "3 bytes ends in half a sample"),
+    "begin twice": ([Begin(segment=0), Begin(segment=1)], "while segment 0 is open"),
+    "a number again": (
+        [Begin(segment=2), End(segment=2, samples=0), Begin(segment=2)],
+        "begin 2 came after segment 2",
+    ),
+    "a negative number": ([Begin(segment=-1)], "begin -1"),
+    "end before begin": ([End(segment=0, samples=0)], "while none is open"),
+    "end of another": ([Begin(segment=1), End(segment=0, samples=0)], "segment 1 is open"),
+    "end beyond": ([Begin(segment=0), End(segment=0, samples=1)], "but 0 came"),
+    "end below zero": ([Begin(segment=0), End(segment=0, samples=-1)], "keeps -1"),
+    "too long": ([Begin(segment=0), b"\0\0" * 480_001], "at most 480000"),
+}
+
+
+def send(session: Session, message: Sent) -> None:
+    match message:
+        case bytes():
+            session.audio(message)
+        case Begin():
+            session.begin(message)
+        case End():
+            session.end(message)
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_what_cannot_be_is_refused_with_the_values(case: str) -> None:
+    messages, complaint = WRONG[case]
+    session = Desk().session
+    for message in messages[:-1]:
+        send(session, message)
+    with pytest.raises(ClientError, match=complaint):
+        send(session, messages[-1])

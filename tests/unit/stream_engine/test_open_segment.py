@@ -1,0 +1,80 @@
+"""A segment's audio and when it is worth a decode."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.audio import Samples
+from parley.errors import TooLarge
+from stream_engine.commit import Committer
+from stream_engine.segment import OpenSegment
+
+LIMIT = 200_000
+
+
+def noise(samples: int) -> Samples:
+    return np.random.default_rng(samples).integers(-9, 9, samples).astype(np.int16)
+
+
+def opened() -> OpenSegment:
+    return OpenSegment(0, Committer(0), LIMIT)
+
+
+@given(st.lists(st.integers(0, 30_000), max_size=6))
+def test_the_audio_does_not_depend_on_how_it_was_cut(cuts: list[int]) -> None:
+    whole = noise(min(sum(cuts), LIMIT))
+    segment, at = opened(), 0
+    for cut in cuts:
+        segment.append(whole[at : at + cut])
+        at += cut
+    assert np.array_equal(segment.snapshot(), whole)
+
+
+def test_a_snapshot_stays_as_it_was_while_audio_comes() -> None:
+    segment = opened()
+    segment.append(noise(60_000))
+    snapshot = segment.snapshot()
+    before = snapshot.copy()
+    for _ in range(4):
+        segment.append(noise(30_000))
+    assert np.array_equal(snapshot, before)
+
+
+def test_the_longest_segment_is_taken_and_one_sample_more_is_not() -> None:
+    segment = opened()
+    segment.append(noise(LIMIT))
+    with pytest.raises(TooLarge, match=f"{LIMIT + 1} samples; at most {LIMIT}"):
+        segment.append(noise(1))
+    assert len(segment) == LIMIT
+
+
+def test_an_ended_segment_keeps_its_first_samples() -> None:
+    segment = opened()
+    segment.append(noise(20_000))
+    segment.end(12_000)
+    assert np.array_equal(segment.snapshot(), noise(20_000)[:12_000])
+
+
+def test_a_partial_waits_for_half_a_second_then_for_the_interval() -> None:
+    segment = opened()
+    segment.append(noise(7_999))
+    assert not segment.wants_partial(1_600)
+    segment.append(noise(1))
+    assert segment.wants_partial(1_600)
+    segment.append(noise(1_599))
+    assert not segment.wants_partial(1_600)
+    segment.append(noise(1))
+    assert segment.wants_partial(1_600)
+
+
+def test_the_interval_counts_from_the_beginning_of_the_last_decode() -> None:
+    segment = opened()
+    segment.append(noise(8_000))
+    assert segment.wants_partial(1_600)
+    segment.append(noise(1_000))
+    segment.snapshot()  # the decode begins here, and hears 9,000 samples
+    segment.append(noise(1_599))
+    assert not segment.wants_partial(1_600)
+    segment.append(noise(1))
+    assert segment.wants_partial(1_600)

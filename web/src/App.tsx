@@ -1,0 +1,96 @@
+import { useEffect, useRef, useState } from "react";
+import { Link, Route, Switch, useLocation } from "wouter";
+import { Masthead } from "./components/Masthead";
+import { Shortcuts } from "./components/Shortcuts";
+import { Toast } from "./components/Toast";
+import { HomePage } from "./pages/HomePage";
+import { RecordingPage } from "./pages/RecordingPage";
+import { useServices, useSession } from "./services";
+import { isActive } from "./session/state";
+import { clock } from "./text/time";
+import { useKeys } from "./useKeys";
+
+export function App() {
+  const { session, library } = useServices();
+  const [location, navigate] = useLocation();
+  const [helpOpen, setHelpOpen] = useState(false);
+
+  useEffect(() => library.open(), [library]);
+  useRecordingGuards();
+  useFreshPage(location);
+  useKeys({
+    r: () => {
+      navigate("/");
+      session.toggle();
+    },
+    z: () => library.undo(),
+    "?": () => setHelpOpen(true),
+  });
+
+  return (
+    <>
+      <Masthead onHelp={() => setHelpOpen(true)} />
+      <Switch>
+        <Route path="/">
+          <HomePage />
+        </Route>
+        <Route path="/recordings/:id">{({ id }) => <RecordingPage key={id} id={id} />}</Route>
+        <Route>
+          <main tabIndex={-1} className="column">
+            <div className="state">
+              <p>There is no such page.</p>
+              <Link className="button" href="/">
+                Go to the recordings
+              </Link>
+            </div>
+          </main>
+        </Route>
+      </Switch>
+      <Toast />
+      <Shortcuts open={helpOpen} onClose={() => setHelpOpen(false)} />
+    </>
+  );
+}
+
+/** A page that was navigated to begins at its top, with the focus on it; going back is left to the browser. */
+function useFreshPage(location: string): void {
+  const before = useRef(location);
+  const goingBack = useRef(false);
+  useEffect(() => {
+    const onBack = (): void => {
+      goingBack.current = true;
+    };
+    window.addEventListener("popstate", onBack);
+    return () => window.removeEventListener("popstate", onBack);
+  }, []);
+  useEffect(() => {
+    if (before.current === location) return;
+    before.current = location;
+    if (!goingBack.current) window.scrollTo({ top: 0, behavior: "instant" });
+    goingBack.current = false;
+    document.querySelector("main")?.focus({ preventScroll: true });
+  }, [location]);
+}
+
+/** While recording, the tab says so and does not close without asking. */
+function useRecordingGuards(): void {
+  const { phase, capturedMs } = useSession();
+  const active = isActive(phase);
+  const time = clock(capturedMs);
+
+  useEffect(() => {
+    if (!active) return;
+    const ask = (event: BeforeUnloadEvent): void => event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [active]);
+
+  useEffect(() => {
+    if (!active) return;
+    const before = document.title;
+    document.title = `${time} recording · Parley`;
+    return () => {
+      document.title = before;
+    };
+  }, [active, time]);
+}

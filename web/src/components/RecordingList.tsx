@@ -1,0 +1,143 @@
+import { useRef, useState } from "react";
+import { Link } from "wouter";
+import type { Recording } from "../api/client";
+import { nameOf, shown } from "../recordings/list";
+import { useList, useServices } from "../services";
+import { clock, day, spokenDuration, timeOfDay } from "../text/time";
+import { BinIcon, PencilIcon } from "./icons";
+import { TitleField } from "./TitleField";
+
+/** The recordings, set like a table of contents: what was said, and how long it took. */
+export function RecordingList({ onRecord }: { onRecord: () => void }) {
+  const { library } = useServices();
+  const list = useList();
+  const recordings = shown(list);
+  return (
+    <section className="contents" aria-labelledby="contents-title" data-status={list.status}>
+      <h1 id="contents-title">Recordings</h1>
+      {list.status === "loading" && <Skeleton />}
+      {list.status === "failed" && (
+        <div className="state" role="alert">
+          <p>The recordings could not be loaded. {list.error}</p>
+          <button type="button" className="button" onClick={() => void library.load()}>
+            Try again
+          </button>
+        </div>
+      )}
+      {list.status === "ready" && recordings.length === 0 && (
+        <div className="state" data-testid="empty">
+          <p>Nothing is recorded yet. Press record and speak; you read along, and every word is kept.</p>
+          <button type="button" className="button" onClick={onRecord}>
+            Record <kbd>R</kbd>
+          </button>
+        </div>
+      )}
+      {list.status === "ready" && (
+        <ol className="recording-list" data-testid="recording-list">
+          {recordings.map((recording) => (
+            <Row key={recording.id} recording={recording} />
+          ))}
+        </ol>
+      )}
+      {list.status === "ready" && list.nextCursor && <More onMore={() => library.loadMore()} />}
+    </section>
+  );
+}
+
+function Row({ recording }: { recording: Recording }) {
+  const { library } = useServices();
+  const [editing, setEditing] = useState(false);
+  const rename = useRef<HTMLButtonElement>(null);
+  const name = nameOf(recording);
+  const stopEditing = (): void => {
+    setEditing(false);
+    requestAnimationFrame(() => rename.current?.focus({ preventScroll: true }));
+  };
+  return (
+    <li className="recording-item" data-testid="recording-item" data-id={recording.id} data-state={recording.state}>
+      <p className="recording-date">
+        <span>{day(recording.created_at, new Date())}</span> <time dateTime={recording.created_at}>{timeOfDay(recording.created_at)}</time>
+      </p>
+      <div className="recording-name">
+        {editing ? (
+          <TitleField
+            title={recording.title ?? ""}
+            placeholder={recording.preview || "Title"}
+            onCancel={stopEditing}
+            onSave={(title) => {
+              stopEditing();
+              void library.rename(recording, title);
+            }}
+          />
+        ) : (
+          <Link href={`/recordings/${recording.id}`} className="recording-link" lang={recording.title ? undefined : (recording.language ?? undefined)}>
+            {name}
+          </Link>
+        )}
+        <RecordingState recording={recording} />
+      </div>
+      <span className="recording-duration tabular" aria-label={spokenDuration(recording.duration_ms)}>
+        {recording.state !== "recording" && clock(recording.duration_ms)}
+      </span>
+      <span className="recording-actions">
+        <button ref={rename} type="button" className="quiet-button" aria-label={`Rename “${name}”`} data-tip="Rename" onClick={() => setEditing(true)}>
+          <PencilIcon />
+        </button>
+        <button type="button" className="quiet-button" aria-label={`Delete “${name}”`} data-tip="Delete" disabled={recording.state === "recording"} onClick={() => library.remove(recording)}>
+          <BinIcon />
+        </button>
+      </span>
+    </li>
+  );
+}
+
+function RecordingState({ recording }: { recording: Recording }) {
+  switch (recording.state) {
+    case "recording":
+      return (
+        <span className="recording-note on-air">
+          <span className="dot" aria-hidden="true" />
+          Recording now
+        </span>
+      );
+    case "interrupted":
+      return <span className="recording-note">Interrupted, kept up to {clock(recording.duration_ms)}</span>;
+    case "finished":
+      return recording.title && recording.preview ? (
+        <span className="recording-note recording-preview" lang={recording.language ?? undefined}>
+          {recording.preview}
+        </span>
+      ) : null;
+  }
+}
+
+function More({ onMore }: { onMore: () => Promise<void> }) {
+  const [busy, setBusy] = useState(false);
+  return (
+    <button
+      type="button"
+      className="button more"
+      disabled={busy}
+      onClick={() => {
+        setBusy(true);
+        void onMore().finally(() => setBusy(false));
+      }}
+    >
+      Show older recordings
+    </button>
+  );
+}
+
+/** Shown only to those who wait: it fades in after 300 ms. */
+function Skeleton() {
+  return (
+    <div className="skeleton" role="status" aria-label="Loading the recordings">
+      {[82, 64, 74, 46].map((width) => (
+        <div key={width} className="skeleton-row">
+          <span style={{ width: `${width}%` }} />
+          <span />
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,102 @@
+import { useCallback, useEffect, useMemo, useRef, useState, type RefObject } from "react";
+
+export const SEEK_MS = 5_000;
+const SPEEDS = [1, 1.25, 1.5, 2, 0.75] as const;
+
+export interface Player {
+  audio: RefObject<HTMLAudioElement | null>;
+  playing: boolean;
+  /** The place, to a tenth of a second. */
+  ms: number;
+  durationMs: number;
+  speed: number;
+  failed: boolean;
+  toggle: () => void;
+  seek: (ms: number) => void;
+  skip: (ms: number) => void;
+  nextSpeed: () => void;
+  retry: () => void;
+  /** Called on every frame while it plays, and after every seek, with the place in milliseconds. */
+  onFrame: (listener: (ms: number, playing: boolean) => void) => () => void;
+}
+
+/** The state of one native audio element, which does the playing. */
+export function usePlayer(knownDurationMs: number): Player {
+  const audio = useRef<HTMLAudioElement>(null);
+  const listeners = useRef(new Set<(ms: number, playing: boolean) => void>());
+  const [playing, setPlaying] = useState(false);
+  const [ms, setMs] = useState(0);
+  const [loadedMs, setLoadedMs] = useState(0);
+  const [speed, setSpeed] = useState(1);
+  const [failed, setFailed] = useState(false);
+  const durationMs = loadedMs || knownDurationMs;
+
+  useEffect(() => {
+    const element = audio.current;
+    if (!element) return;
+    let frame = 0;
+    const tell = (): void => {
+      const now = element.currentTime * 1000;
+      setMs(Math.floor(now / 100) * 100);
+      for (const listener of listeners.current) listener(now, !element.paused);
+    };
+    const run = (): void => {
+      tell();
+      frame = element.paused ? 0 : requestAnimationFrame(run);
+    };
+    const on = (): void => {
+      setPlaying(!element.paused);
+      cancelAnimationFrame(frame);
+      run();
+    };
+    const onDuration = (): void => {
+      setFailed(false);
+      if (Number.isFinite(element.duration)) setLoadedMs(element.duration * 1000);
+    };
+    const onError = (): void => setFailed(true);
+    const events: [string, () => void][] = [
+      ["play", on],
+      ["pause", on],
+      ["ended", on],
+      ["seeking", tell],
+      ["seeked", tell],
+      ["durationchange", onDuration],
+      ["error", onError],
+    ];
+    for (const [name, handler] of events) element.addEventListener(name, handler);
+    return () => {
+      cancelAnimationFrame(frame);
+      for (const [name, handler] of events) element.removeEventListener(name, handler);
+    };
+  }, []);
+
+  useEffect(() => {
+    if (audio.current) audio.current.playbackRate = speed;
+  }, [speed]);
+
+  const toggle = useCallback(() => {
+    const element = audio.current;
+    if (!element) return;
+    // What keeps it from playing arrives as an error event of the element.
+    if (element.paused) void element.play().catch(() => undefined);
+    else element.pause();
+  }, []);
+  const seek = useCallback((to: number) => {
+    if (audio.current) audio.current.currentTime = Math.max(0, to / 1000);
+  }, []);
+  const skip = useCallback((by: number) => seek((audio.current?.currentTime ?? 0) * 1000 + by), [seek]);
+  const nextSpeed = useCallback(() => setSpeed((now) => SPEEDS[(SPEEDS.indexOf(now as 1) + 1) % SPEEDS.length]!), []);
+  const retry = useCallback(() => {
+    setFailed(false);
+    audio.current?.load();
+  }, []);
+  const onFrame = useCallback((listener: (ms: number, playing: boolean) => void) => {
+    listeners.current.add(listener);
+    return () => void listeners.current.delete(listener);
+  }, []);
+
+  return useMemo(
+    () => ({ audio, playing, ms, durationMs, speed, failed, toggle, seek, skip, nextSpeed, retry, onFrame }),
+    [playing, ms, durationMs, speed, failed, toggle, seek, skip, nextSpeed, retry, onFrame],
+  );
+}

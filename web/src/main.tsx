@@ -1,0 +1,24 @@
+import "@fontsource-variable/inter/wght.css";
+import "@fontsource-variable/literata/wght.css";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/dock.css";
+import "./styles/live.css";
+import "./styles/list.css";
+import "./styles/recording.css";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./App";
+import { Library } from "./recordings/library";
+import { ServicesContext } from "./services";
+import { liveUrl, LiveSession } from "./session/session";
+
+const services = { session: new LiveSession(liveUrl(window.location)), library: new Library() };
+
+createRoot(document.getElementById("root")!).render(
+  <StrictMode>
+    <ServicesContext value={services}>
+      <App />
+    </ServicesContext>
+  </StrictMode>,
+);

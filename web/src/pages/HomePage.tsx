@@ -1,0 +1,129 @@
+import { useEffect, useState } from "react";
+import { Link } from "wouter";
+import { getStatus, type Status } from "../api/client";
+import { Callout } from "../components/Callout";
+import { ArrowRightIcon } from "../components/icons";
+import { LiveText } from "../components/LiveText";
+import { RecordDock } from "../components/RecordDock";
+import { RecordingList } from "../components/RecordingList";
+import { useServices, useSession } from "../services";
+import { isActive, type SessionState } from "../session/state";
+import { clock, longDay, timeOfDay } from "../text/time";
+import type { RecognizerInfo } from "../wire";
+
+/** Speaking and reading along; when nobody speaks, what was said before. */
+export function HomePage() {
+  const { session } = useServices();
+  const state = useSession();
+  const status = useStatus(state.phase);
+  const active = isActive(state.phase);
+  const recognizer = state.recognizer ?? status?.recognizer ?? null;
+
+  useEffect(() => {
+    document.title = "Parley";
+  }, []);
+  return (
+    <>
+      <main tabIndex={-1} className="column home" data-active={active}>
+        {recognizer?.fallback && <FallbackNotice recognizer={recognizer} />}
+        {!active && status?.engine === "unavailable" && (
+          <Callout tone="note" code="engine_unavailable">
+            The recogniser is not answering, so nothing new can be written down for now. Your recordings are safe.
+          </Callout>
+        )}
+        {state.phase !== "idle" && <Live state={state} />}
+        {!active && <RecordingList onRecord={() => session.toggle()} />}
+      </main>
+      <RecordDock />
+    </>
+  );
+}
+
+function Live({ state }: { state: SessionState }) {
+  const [begun] = useState(() => new Date());
+  const active = isActive(state.phase);
+  const said = active || state.segments.some((segment) => segment.kind === "final" && segment.text !== "");
+  return (
+    <div className="live">
+      {said && (
+        <p className="dateline">
+          {longDay(begun.toISOString(), begun)}, {timeOfDay(begun.toISOString())}
+        </p>
+      )}
+      {said && <LiveText state={state} />}
+      {state.problem && (
+        <Callout tone="trouble" code={state.problem.code} action={<ProblemAction state={state} />}>
+          {state.problem.message}
+          {state.phase === "lost" && state.recordingId && state.keptMs > 0 && (
+            <>
+              {" "}
+              <Link href={`/recordings/${state.recordingId}`} data-testid="open-recording">
+                Open what was kept
+              </Link>
+            </>
+          )}
+        </Callout>
+      )}
+      {state.phase === "closed" && (
+        <p className="after-live">
+          <span>
+            {said ? "Kept." : "No words were heard. The audio is kept."}{" "}
+            <span className="tabular">{clock(state.durationMs ?? 0)}</span>
+          </span>
+          <Link href={`/recordings/${state.recordingId}`} className="button" data-testid="open-recording">
+            Open the recording <ArrowRightIcon />
+          </Link>
+        </p>
+      )}
+    </div>
+  );
+}
+
+function ProblemAction({ state }: { state: SessionState }) {
+  const { session } = useServices();
+  // Where it never began, the message says what to do, and the record button is where it always is.
+  if (state.phase === "failed") return null;
+  if (state.phase === "lost") {
+    return (
+      <button type="button" className="button" data-testid="record-again" onClick={() => session.toggle()}>
+        Record again
+      </button>
+    );
+  }
+  return (
+    <button type="button" className="button" onClick={() => session.dismissProblem()}>
+      Close
+    </button>
+  );
+}
+
+function FallbackNotice({ recognizer }: { recognizer: RecognizerInfo }) {
+  return (
+    <Callout tone="note" code="fallback">
+      <p>
+        A simpler recogniser is writing ({recognizer.name}), so expect mistakes. {asSentence(recognizer.reason)}
+      </p>
+      {recognizer.remedy && <p>{asSentence(recognizer.remedy)}</p>}
+    </Callout>
+  );
+}
+
+function asSentence(text: string): string {
+  const trimmed = text.trim();
+  if (!trimmed) return "";
+  const begun = trimmed[0]!.toUpperCase() + trimmed.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
+
+/** The service's own account of itself; asked again whenever a session begins or ends. */
+function useStatus(phase: SessionState["phase"]): Status | null {
+  const [status, setStatus] = useState<Status | null>(null);
+  const active = isActive(phase);
+  useEffect(() => {
+    const abort = new AbortController();
+    // A server that cannot be reached is told of by the list, with the action that helps.
+    getStatus(abort.signal).then(setStatus, () => undefined);
+    return () => abort.abort();
+  }, [active]);
+  return status;
+}

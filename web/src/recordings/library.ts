@@ -1,0 +1,166 @@
+/** The recordings this page knows: loads them, follows the server's events, renames, deletes with undo. */
+
+import {
+  ApiError,
+  deleteRecording,
+  eventsUrl,
+  getRecording,
+  listRecordings,
+  renameRecording,
+  type Recording,
+} from "../api/client";
+import { EMPTY_LIST, nameOf, reduceList, type ListAction, type ListState } from "./list";
+
+/** One short message at the foot of the page. */
+export interface Notice {
+  message: string;
+  /** The recording whose deletion can still be undone. */
+  undo: Recording | null;
+}
+
+type ChangeListener = (id: string, change: "created" | "updated" | "deleted") => void;
+
+export class Library {
+  #list: ListState = EMPTY_LIST;
+  #notice: Notice | null = null;
+  readonly #listeners = new Set<() => void>();
+  readonly #changeListeners = new Set<ChangeListener>();
+  #events: EventSource | null = null;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  readonly list = (): ListState => this.#list;
+  readonly notice = (): Notice | null => this.#notice;
+
+  /** Called for every change that the server announces. */
+  onChange(listener: ChangeListener): () => void {
+    this.#changeListeners.add(listener);
+    return () => this.#changeListeners.delete(listener);
+  }
+
+  /** Loads the list and follows the server's events from here on. */
+  open(): () => void {
+    void this.load();
+    const events = new EventSource(eventsUrl);
+    this.#events = events;
+    let opened = false;
+    events.addEventListener("open", () => {
+      // Events may have been missed while it was away.
+      if (opened) void this.load();
+      opened = true;
+    });
+    events.addEventListener("recording", ({ data }: MessageEvent<string>) => {
+      const event = JSON.parse(data) as { recording_id: string; change: "created" | "updated" | "deleted" };
+      if (event.change === "deleted") this.#dispatch({ type: "removed", id: event.recording_id });
+      else void this.refresh(event.recording_id);
+      for (const listener of this.#changeListeners) listener(event.recording_id, event.change);
+    });
+    const finish = (): void => this.finishDeletion(true);
+    window.addEventListener("pagehide", finish);
+    return () => {
+      window.removeEventListener("pagehide", finish);
+      events.close();
+      if (this.#events === events) this.#events = null;
+    };
+  }
+
+  async load(): Promise<void> {
+    this.#dispatch({ type: "loading" });
+    try {
+      this.#dispatch({ type: "loaded", page: await listRecordings(null) });
+    } catch (error) {
+      this.#dispatch({ type: "failed", error: sentence(error) });
+    }
+  }
+
+  async loadMore(): Promise<void> {
+    if (!this.#list.nextCursor) return;
+    try {
+      this.#dispatch({ type: "extended", page: await listRecordings(this.#list.nextCursor) });
+    } catch (error) {
+      this.say(sentence(error));
+    }
+  }
+
+  /** Fetches one recording anew; passes over what went wrong, because the next event or load brings it. */
+  async refresh(id: string): Promise<void> {
+    try {
+      this.#dispatch({ type: "changed", recording: await getRecording(id) });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) this.#dispatch({ type: "removed", id });
+    }
+  }
+
+  /** Shows the new title at once; takes it back, and says so, where the server refuses. */
+  async rename(recording: Recording, title: string | null): Promise<void> {
+    this.#dispatch({ type: "changed", recording: { ...recording, title } });
+    try {
+      this.#dispatch({ type: "changed", recording: await renameRecording(recording.id, title) });
+    } catch (error) {
+      this.#dispatch({ type: "changed", recording });
+      this.say(`The title was not saved. ${sentence(error)}`);
+    }
+  }
+
+  /** Takes the recording out of the list; the server deletes it once the notice is gone without an undo. */
+  remove(recording: Recording): void {
+    this.finishDeletion();
+    this.#dispatch({ type: "leaving", id: recording.id });
+    this.#show({ message: `Deleted “${shorten(nameOf(recording))}”.`, undo: recording });
+  }
+
+  undo(): void {
+    const recording = this.#notice?.undo;
+    if (!recording) return;
+    this.#dispatch({ type: "staying", id: recording.id });
+    this.#show(null);
+  }
+
+  /** What was deleted goes for good. `leaving`: the page is about to go away. */
+  finishDeletion(leaving = false): void {
+    const recording = this.#notice?.undo;
+    this.#show(null);
+    if (!recording) return;
+    deleteRecording(recording.id, leaving).then(
+      () => this.#dispatch({ type: "removed", id: recording.id }),
+      (error: unknown) => {
+        if (error instanceof ApiError && error.status === 404) return this.#dispatch({ type: "removed", id: recording.id });
+        this.#dispatch({ type: "staying", id: recording.id });
+        this.say(`It could not be deleted. ${sentence(error)}`);
+      },
+    );
+  }
+
+  say(message: string): void {
+    this.finishDeletion();
+    this.#show({ message, undo: null });
+  }
+
+  #show(notice: Notice | null): void {
+    if (this.#notice === notice) return;
+    this.#notice = notice;
+    this.#tell();
+  }
+
+  #dispatch(action: ListAction): void {
+    const next = reduceList(this.#list, action);
+    if (next === this.#list) return;
+    this.#list = next;
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+export function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function shorten(text: string): string {
+  return text.length <= 40 ? text : `${text.slice(0, 40).trimEnd()}…`;
+}

@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import type { Recording } from "../api/client";
+import { EMPTY_LIST, nameOf, reduceList, shown, type ListAction } from "./list";
+
+const recording = (id: string, hour: number, more: Partial<Recording> = {}): Recording => ({
+  id,
+  title: null,
+  state: "finished",
+  created_at: `2026-11-20T${String(hour).padStart(2, "0")}:00:00+00:00`,
+  duration_ms: 1000,
+  language: "en",
+  preview: "",
+  ...more,
+});
+const loaded: ListAction = {
+  type: "loaded",
+  page: { recordings: [recording("a", 8), recording("b", 9)], next_cursor: null },
+};
+const run = (...actions: ListAction[]) => actions.reduce(reduceList, EMPTY_LIST);
+const ids = (...actions: ListAction[]) => shown(run(...actions)).map(({ id }) => id);
+
+test("the newest is first, wherever it came from", () => {
+  expect(ids(loaded, { type: "changed", recording: recording("c", 10) })).toEqual(["c", "b", "a"]);
+});
+
+test("a changed recording takes its own place", () => {
+  const state = run(loaded, { type: "changed", recording: recording("a", 8, { title: "New" }) });
+  expect(state.recordings.map(({ title }) => title)).toEqual([null, "New"]);
+});
+
+test("a deletion hides at once and can be undone", () => {
+  expect(ids(loaded, { type: "leaving", id: "a" })).toEqual(["b"]);
+  expect(ids(loaded, { type: "leaving", id: "a" }, { type: "staying", id: "a" })).toEqual(["b", "a"]);
+  expect(ids(loaded, { type: "leaving", id: "a" }, loaded)).toEqual(["b"]);
+});
+
+test("a failure does not take away what was shown", () => {
+  expect(run({ type: "failed", error: "No." }).status).toBe("failed");
+  expect(run(loaded, { type: "failed", error: "No." }).status).toBe("ready");
+});
+
+test("older recordings are added once", () => {
+  const page = { recordings: [recording("a", 8), recording("z", 1)], next_cursor: "more" };
+  expect(ids(loaded, { type: "extended", page })).toEqual(["b", "a", "z"]);
+});
+
+test("a recording is called by its title, else by its first words, else by what it is", () => {
+  expect(nameOf(recording("a", 1, { title: "T", preview: "P" }))).toBe("T");
+  expect(nameOf(recording("a", 1, { preview: "P" }))).toBe("P");
+  expect(nameOf(recording("a", 1, { state: "recording" }))).toBe("New recording");
+  expect(nameOf(recording("a", 1))).toBe("No words");
+});
