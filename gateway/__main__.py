@@ -1,28 +1,39 @@
 """`python -m gateway [--fd N]`: one gateway process."""
 
+import argparse
 import sys
-
-import click
 
 from gateway.app import create_app
 from parley.errors import SetupError
 from parley.logs import configure
-from parley.serve import serve
+from parley.serve import EXIT_SETUP, serve
 from parley.settings import load_settings
 
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Far over `max_frame_bytes`, so that what is too large is refused with a sentence and not by a closed connection."""
+_DRAIN_S = 10
 
-@click.command()
-@click.option("--fd", type=int, default=None, help="Listen on this inherited socket instead of the settings' address.")
-def main(fd: int | None) -> None:
-    """Parley's gateway. Its settings come from the environment and DATA/settings.toml."""
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m gateway", description="Parley's gateway.")
+    parser.add_argument("--fd", type=int, help="listen on this inherited socket, not on the configured address")
+    arguments = parser.parse_args()
     try:
         settings = load_settings()
+        configure(settings, "gateway")
+        serve(
+            create_app(settings),
+            host=settings.gateway.host,
+            port=settings.gateway.port,
+            fd=arguments.fd,
+            max_message_bytes=_MAX_MESSAGE_BYTES,
+            drain_s=_DRAIN_S,
+        )
     except SetupError as error:
-        print(error.message, file=sys.stderr)
-        raise SystemExit(3) from None
-    configure(settings, "gateway")
-    serve(create_app(settings), host=settings.gateway.host, port=settings.gateway.port, fd=fd)
+        print(f"parley: {error.message}", file=sys.stderr)
+        return EXIT_SETUP
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

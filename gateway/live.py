@@ -18,7 +18,7 @@ from gateway.admission import check_origin, owner_of
 from gateway.failures import close_code
 from gateway.journal import Journal
 from gateway.outbox import ClientStalled, Outbox
-from gateway.segmenter import Segmenter, SegmentEvent, SegmentStarted
+from gateway.segmenter import Segmenter, SegmentEvent, SegmentPaused, SegmentStarted
 from gateway.timeline import Timeline
 from gateway.wiring import Gateway
 from parley import engine_wire, metrics, wire
@@ -253,6 +253,8 @@ class LiveSession:
             if isinstance(event, SegmentStarted):
                 self._engine.begin(event.number, event.start)
                 self._outbox.post(wire.SpeechStart(segment=event.number, start_ms=samples_to_ms(event.start)))
+            elif isinstance(event, SegmentPaused):
+                self._engine.pause(event.number, min(event.end, self._timeline.end))
             else:
                 self._endpoint_at[event.number] = time.monotonic()
                 self._engine.end(event.number, min(event.end, self._timeline.end))

@@ -1,8 +1,9 @@
 """Where segments begin and end: speech probabilities in, events out. Pure: no clock, audio or model inside.
 
 A segment begins a pre-roll before the first frame of speech, once there was enough of it, and ends after a trailing
-silence. One that grows too long is cut at its quietest recent frame, and the next begins right there, so no sample
-of speech lies outside a segment.
+silence, of which it keeps only the tail. So where it would end is known (`SegmentPaused`) before it is known that it
+ends: its final can be decoded in advance, and is the same as if it had not been. A segment that grows too long is cut
+at its quietest recent frame, and the next begins right there, so no sample of speech lies outside a segment.
 """
 
 from collections import deque
@@ -30,15 +31,23 @@ class SegmentStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentPaused:
+    """Segment `number` will end before sample `end` unless speech goes on."""
+
+    number: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEnded:
-    """Segment `number` ends before sample `end`, which may lie in the past (`longest`)."""
+    """Segment `number` ends before sample `end`, which may lie in the past (`silence`, `longest`)."""
 
     number: int
     end: int
     reason: EndReason
 
 
-SegmentEvent = SegmentStarted | SegmentEnded
+SegmentEvent = SegmentStarted | SegmentPaused | SegmentEnded
 
 
 class Segmenter:
@@ -49,6 +58,7 @@ class Segmenter:
         self._pre_roll = ms_to_samples(settings.pre_roll_ms)
         self._min_speech = max(1, ms_to_samples(settings.min_speech_ms) // FRAME)
         self._trailing_silence = max(1, ms_to_samples(settings.trailing_silence_ms) // FRAME)
+        self._tail = min(self._trailing_silence, max(1, ms_to_samples(settings.tail_ms) // FRAME))
         self._max_segment = int(settings.max_segment_s * 16_000)
         self._recent: deque[float] = deque(maxlen=_CUT_SEARCH_FRAMES)
         self._frames = 0
@@ -58,6 +68,7 @@ class Segmenter:
         self._speech_from: int | None = None  # first frame of speech that is not yet a segment
         self._speech_frames = 0
         self._silent_frames = 0
+        self._paused_at: int | None = None  # where the open segment ends if it is silent for long enough
 
     @property
     def position(self) -> int:
@@ -102,17 +113,20 @@ class Segmenter:
     def _on_speech(self, probability: float) -> list[SegmentEvent]:
         assert self._open_start is not None
         if probability >= self._settings.speech_threshold:
-            self._silent_frames = 0
+            self._silent_frames, self._paused_at = 0, None
         elif probability < self._settings.silence_threshold or self._silent_frames:
             self._silent_frames += 1
-        if self._silent_frames >= self._trailing_silence:
-            return [self._end(self.position, "silence")]
-        if self.position - self._open_start < self._max_segment:
-            return []
-        if self._silent_frames:
-            return [self._end(self.position, "longest")]
-        cut = self._quietest_recent_sample()
-        return [self._end(cut, "longest"), self._start(cut)]
+        events: list[SegmentEvent] = []
+        if self._silent_frames == self._tail and self._paused_at is None:
+            self._paused_at = self.position
+            events.append(SegmentPaused(self._next_number - 1, self._paused_at))
+        too_long = self.position - self._open_start >= self._max_segment
+        if self._silent_frames >= self._trailing_silence or (too_long and self._silent_frames):
+            events.append(self._end(self._paused_at or self.position, "longest" if too_long else "silence"))
+        elif too_long:
+            cut = self._quietest_recent_sample()
+            events += [self._end(cut, "longest"), self._start(cut)]
+        return events
 
     def _quietest_recent_sample(self) -> int:
         """The beginning of the least speech-like recent frame; the latest of several."""
@@ -127,5 +141,5 @@ class Segmenter:
         return SegmentStarted(number, start)
 
     def _end(self, end: int, reason: EndReason) -> SegmentEnded:
-        self._open_start, self._last_end, self._silent_frames = None, end, 0
+        self._open_start, self._last_end, self._silent_frames, self._paused_at = None, end, 0, None
         return SegmentEnded(self._next_number - 1, end, reason)

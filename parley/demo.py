@@ -17,7 +17,9 @@ from parley.client import LiveClient, open_session
 from parley.media import decode_file, in_chunks
 
 CLIP = Path(__file__).parent / "assets" / "demo.flac"
-CHUNK_MS = 100
+_LIVE_CHUNK = SAMPLE_RATE // 10
+_FAST_CHUNK = SAMPLE_RATE
+"""Samples of one message: as a microphone sends them, and where nobody waits."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,8 @@ def _with(first: Samples | None, rest: Iterator[Samples]) -> Iterator[Samples]:
 
 
 async def _send(session: LiveClient, pieces: Iterator[Samples], *, real_time: bool) -> None:
-    async for chunk in _paced(in_chunks(pieces, SAMPLE_RATE * CHUNK_MS // 1000), real_time=real_time):
+    chunks = in_chunks(pieces, _LIVE_CHUNK if real_time else _FAST_CHUNK)
+    async for chunk in _paced(chunks, real_time=real_time):
         await session.send_audio(chunk.astype("<i2").tobytes())
     await session.send(wire.Stop())
 

@@ -31,8 +31,19 @@ class _Open:
     number: int
     start: int
     end: int | None = None
+    paused_at: int | None = None
     committed: str = ""
     revisions: int = 0
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """How far one connection has sent a segment."""
+
+    position: int
+    begun: bool = False
+    ended: bool = False
+    paused_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,11 @@ class EngineStream:
 
     def begin(self, number: int, start: int) -> None:
         self._open[number] = _Open(number, start)
+        self._wake.set()
+
+    def pause(self, number: int, end: int) -> None:
+        """The segment will end at `end` unless speech goes on."""
+        self._open[number].paused_at = end
         self._wake.set()
 
     def end(self, number: int, end: int) -> None:
@@ -166,32 +182,41 @@ class EngineStream:
             await asyncio.gather(sender, receiver, return_exceptions=True)
 
     async def _send(self, connection: ClientConnection) -> None:
-        sent_to: dict[int, int] = {}
-        ended: set[int] = set()
+        """Sends what is to be sent, as it comes. The cursors hold for this connection only."""
+        cursors: dict[int, _Cursor] = {}
         while self._open or not self._closing:
             self._wake.clear()
             for segment in list(self._open.values()):
-                if segment.number in ended:
-                    continue
-                if segment.number not in sent_to:
-                    await connection.send(engine_wire.Begin(segment=segment.number).to_json())
-                    sent_to[segment.number] = segment.start
-                await self._send_audio(connection, segment, sent_to)
+                cursor = cursors.setdefault(segment.number, _Cursor(segment.start))
+                if not cursor.ended:
+                    await self._send_segment(connection, segment, cursor)
                 if segment.end is None:
                     break
-                ended.add(segment.number)
-                length = segment.end - segment.start
-                await connection.send(engine_wire.End(segment=segment.number, samples=length).to_json())
             await self._wake.wait()
 
-    async def _send_audio(self, connection: ClientConnection, segment: _Open, sent_to: dict[int, int]) -> None:
+    async def _send_segment(self, connection: ClientConnection, segment: _Open, cursor: _Cursor) -> None:
+        number = segment.number
+        if not cursor.begun:
+            cursor.begun = True
+            await connection.send(engine_wire.Begin(segment=number).to_json())
+        await self._send_audio(connection, segment, cursor)
+        if segment.end is not None:
+            cursor.ended = True
+            await connection.send(engine_wire.End(segment=number, samples=segment.end - segment.start).to_json())
+        elif segment.paused_at is not None and segment.paused_at != cursor.paused_at:
+            cursor.paused_at = segment.paused_at
+            samples = segment.paused_at - segment.start
+            await connection.send(engine_wire.Pause(segment=number, samples=samples).to_json())
+
+    async def _send_audio(self, connection: ClientConnection, segment: _Open, cursor: _Cursor) -> None:
         while True:
-            position = sent_to[segment.number]
-            until = position + _BLOCK if segment.end is None else min(position + _BLOCK, segment.end)
-            if until <= position or not len(samples := self._audio(position, until)):
+            until = cursor.position + _BLOCK
+            if segment.end is not None:
+                until = min(until, segment.end)
+            if until <= cursor.position or not len(samples := self._audio(cursor.position, until)):
                 return
             await connection.send(samples.astype("<i2", copy=False).tobytes())
-            sent_to[segment.number] = position + len(samples)
+            cursor.position += len(samples)
 
     async def _receive(self, connection: ClientConnection) -> None:
         async for text in connection:

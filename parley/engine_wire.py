@@ -9,6 +9,7 @@ the engine knows nothing of the recording's clock.
       ◀───────────────────────────── opened
       begin 0 · (audio) (audio) … ────────▶
       ◀──────────────────────── partial 0 …
+      pause 0 ────────────────────────────▶     it may end here: decode its final in advance
       end 0 ──────────────────────────────▶     ends the segment; `samples` cuts it shorter than what was sent
       begin 1 · (audio) … ────────────────▶     finals may come while the next segment is open
       ◀──────────────────── final 0 · partial 1 …
@@ -45,6 +46,16 @@ class Open(_Message):
 class Begin(_Message):
     type: Literal["begin"] = "begin"
     segment: int
+
+
+class Pause(_Message):
+    """The open segment will end with its first `samples` samples unless speech goes on: its final may be decoded in
+    advance. Void when another `pause`, or an `end` with another count, follows.
+    """
+
+    type: Literal["pause"] = "pause"
+    segment: int
+    samples: int
 
 
 class End(_Message):
@@ -91,7 +102,7 @@ class Error(_Message):
     segment: int | None = None
 
 
-GatewayMessage = Open | Begin | End
+GatewayMessage = Open | Begin | Pause | End
 EngineMessage = Opened | Partial | Final | Error
 
 gateway_messages: TypeAdapter[GatewayMessage] = TypeAdapter(Annotated[GatewayMessage, Field(discriminator="type")])

@@ -64,7 +64,7 @@ def _ask(repo: str, timeout_s: float) -> tuple[RemoteFile, ...]:
         info = HfApi().model_info(repo, files_metadata=True, timeout=timeout_s)
     except errors.RepositoryNotFoundError:
         raise SetupError(f"The model hub has no repository {repo}, or it is private.", code="no_such_model") from None
-    except Exception as error:  # the library's transport, and so its errors, changed three times already
+    except Exception as error:  # noqa: BLE001 - the library's transport, and so its errors, changed three times
         raise BackendError(f"The model hub did not list {repo}: {_short(error)}.", code="hub_unreachable") from None
     files = (RemoteFile(file.rfilename, file.size, getattr(file.lfs, "sha256", None)) for file in info.siblings or ())
     wanted = tuple(file for file in files if any(fnmatch(file.name, pattern) for pattern in WANTED))
@@ -134,7 +134,7 @@ def _fetch(repo: str, file: RemoteFile, staging: Path) -> None:
 
     try:
         hf_hub_download(repo, file.name, local_dir=str(staging))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         raise BackendError(
             f"Downloading {file.name} of {repo} stopped: {_short(error)}. The same command goes on from here.",
             code="hub_unreachable",

@@ -1,27 +1,50 @@
 """How every service listens: uvicorn on an address, or on a socket that `parley up` opened and handed down."""
 
+import signal
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Bytes of one WebSocket message that are read at all; the services refuse earlier, with a sentence."""
+EXIT_SETUP = 3
+"""Exit status of a service where this machine or its settings are not fit to run."""
 
 
-def serve(app: ASGIApp, *, host: str, port: int, fd: int | None = None, stop_within_s: int = 10) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what is open within `stop_within_s` seconds."""
+def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    fd: int | None,
+    max_message_bytes: int,
+    drain_s: int,
+    on_server: Callable[[Callable[[], None]], None] = lambda _stop: None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes what is open within `drain_s` seconds.
+
+    `max_message_bytes` is the largest WebSocket message that is read at all. `on_server` is given a function that
+    stops the server from within.
+    """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         ws="websockets-sansio",
-        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_max_size=max_message_bytes,
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=stop_within_s,
+        timeout_graceful_shutdown=drain_s,
         server_header=False,
     )
-    sockets = None if fd is None else [socket.socket(fileno=fd)]
-    uvicorn.Server(config).run(sockets)
+    server = uvicorn.Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    on_server(stop)
+    # uvicorn stops at these signals by itself and raises them again at its end; then they mean nothing.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])

@@ -5,6 +5,7 @@ handed down; nothing reads a setting by itself. `docs/settings.md` shows every f
 """
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,8 @@ class SegmenterSettings(_Slice):
     """Milliseconds of speech before a segment begins; shorter clicks are ignored."""
     trailing_silence_ms: int = Field(default=512, ge=32)
     """Milliseconds of silence that end a segment."""
+    tail_ms: int = Field(default=256, ge=32)
+    """Milliseconds of that silence that the segment keeps; then its final is decoded in advance."""
     max_segment_s: float = Field(default=28.0, ge=2, le=29.5)
     """Seconds after which a segment is cut, at its quietest recent place. Whisper hears at most 30 s at a time."""
 
@@ -142,8 +145,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, Path(os.environ.get("PARLEY_DATA", "data")) / SETTINGS_FILE)
-        return init_settings, env_settings, toml
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _settings_file())
 
 
 def load_settings() -> Settings:
@@ -154,3 +156,9 @@ def load_settings() -> Settings:
         first = error.errors(include_url=False)[0]
         name = "PARLEY_" + "__".join(str(part) for part in first["loc"]).upper()
         raise SetupError(f"Setting {name}: {first['msg']} (given: {first['input']!r}).", code="bad_setting") from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise SetupError(f"{_settings_file()} cannot be read: {error}.", code="bad_setting") from None
+
+
+def _settings_file() -> Path:
+    return Path(os.environ.get("PARLEY_DATA", "data")) / SETTINGS_FILE

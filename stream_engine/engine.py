@@ -26,7 +26,7 @@ class Engine:
         self.settings = settings
         self.recognizer: Recognizer | None = None
         self.failure: ParleyError | None = None
-        self.on_failure: Callable[[], None] = lambda: None
+        self._stop: Callable[[], None] = lambda: None
         self.session_numbers = itertools.count()
         self._load = load
         self._scheduler: Scheduler | None = None
@@ -37,6 +37,10 @@ class Engine:
         if self._scheduler is None:
             raise EngineError("The engine is still loading its model.", code="not_ready")
         return self._scheduler
+
+    def stop_at_failure(self, stop: Callable[[], None]) -> None:
+        """`stop` is called when the recogniser fails: the process cannot go on."""
+        self._stop = stop
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -75,7 +79,7 @@ class Engine:
 
     def _fail(self, error: ParleyError) -> None:
         self.failure = error
-        self.on_failure()
+        self._stop()
 
 
 def warm_up(recognizer: Recognizer, settings: EngineSettings) -> None:

@@ -33,6 +33,9 @@ log = get_logger(__name__)
 
 Outcome = Hypothesis | EngineError
 
+_REPLACEABLE = (Lane.PARTIAL, Lane.DRAFT)
+"""Lanes in which a session's newer decode takes the place of the one that waits."""
+
 
 class Audio(Protocol):
     """The audio of a segment, which may still grow while its decode waits."""
@@ -80,33 +83,35 @@ class Scheduler:
         self._clock = clock
         self._numbers = itertools.count()
         self._waiting: dict[int, _Ticket] = {}
-        self._partials: dict[int, int] = {}  # session → number of its partial in _waiting
+        self._replaceable: dict[tuple[int, Lane], int] = {}  # a session's partial and draft → number in _waiting
         self._in_flight: dict[int, _Ticket] = {}
         self._wake = asyncio.Event()
 
     def ask(self, request: Request) -> None:
-        """Queues a decode. A partial takes the place of the session's waiting partial; a final makes it pointless."""
-        replaced = self._forget_partial(request.session)
-        keeps_place = replaced is not None and request.lane is Lane.PARTIAL
-        number = replaced.asked if replaced is not None and keeps_place else next(self._numbers)
-        asked_at = replaced.asked_at if replaced is not None and keeps_place else self._clock()
-        self._waiting[number] = _Ticket(request, number, asked_at)
-        if request.lane is Lane.PARTIAL:
-            self._partials[request.session] = number
-        ENGINE_REPLACED.inc(replaced is not None)
+        """Queues a decode. A partial or draft takes the place of the session's own that waits; a final ends both."""
+        if request.lane in _REPLACEABLE:
+            replaced = self._forget(request.session, request.lane)
+            ENGINE_REPLACED.inc(replaced is not None)
+        else:
+            replaced = None
+            for lane in _REPLACEABLE:
+                self._forget(request.session, lane)
+        number = replaced.asked if replaced else next(self._numbers)
+        self._waiting[number] = _Ticket(request, number, replaced.asked_at if replaced else self._clock())
+        if request.lane in _REPLACEABLE:
+            self._replaceable[request.session, request.lane] = number
         ENGINE_WAITING.labels(request.lane.name.lower()).inc()
         self._wake.set()
 
     def drop(self, session: int) -> None:
         """Forgets a session: what waits is not decoded, what is in flight is not delivered."""
-        self._partials.pop(session, None)
         for number in [number for number, ticket in self._waiting.items() if ticket.request.session == session]:
             self._take(number)
         self._in_flight.pop(session, None)
 
     def wait_s(self) -> float:
         """Seconds for which the oldest live decode waits by now; a replaced partial counts from its first asking."""
-        asked_at = (t.asked_at for t in self._waiting.values() if t.request.lane is not Lane.BATCH)
+        asked_at = (t.asked_at for t in self._waiting.values() if t.request.lane <= Lane.PARTIAL)
         return max((self._clock() - at for at in asked_at), default=0.0)
 
     async def run(self) -> None:
@@ -152,14 +157,13 @@ class Scheduler:
             except Exception:  # one session's trouble must not stop the device for all
                 log.exception("delivery_failed")
 
-    def _forget_partial(self, session: int) -> _Ticket | None:
-        number = self._partials.pop(session, None)
+    def _forget(self, session: int, lane: Lane) -> _Ticket | None:
+        number = self._replaceable.get((session, lane))
         return None if number is None else self._take(number)
 
     def _take(self, number: int) -> _Ticket:
         ticket = self._waiting.pop(number)
-        if self._partials.get(ticket.request.session) == number:
-            del self._partials[ticket.request.session]
+        self._replaceable.pop((ticket.request.session, ticket.request.lane), None)
         ENGINE_WAITING.labels(ticket.request.lane.name.lower()).dec()
         return ticket
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from parley.audio import SAMPLE_RATE, Samples
-from parley.errors import TooLarge
+from parley.errors import EngineError, TooLarge
+from parley.transcript import Hypothesis
 from stream_engine.commit import Committer
 
 _FIRST_CAPACITY = 4 * SAMPLE_RATE
@@ -19,6 +20,7 @@ class OpenSegment:
         self.committer = committer
         self.revision = 0
         self.over = False
+        self.draft: Draft | None = None
         self._max = max_samples
         self._buffer: Samples = np.empty(_FIRST_CAPACITY, np.int16)
         self._length = 0
@@ -53,9 +55,30 @@ class OpenSegment:
         self._decoded = self._length
         return self._buffer[: self._length]
 
+    def first(self, samples: int) -> Samples:
+        """The first `samples` samples, a view."""
+        return self._buffer[:samples]
+
     def wants_partial(self, interval_samples: int) -> bool:
         """Whether enough audio came since the last decode began, and since one was asked for; then one is asked for."""
         due = self._length - max(self._decoded, self._asked) >= interval_samples and self._length >= _FIRST_PARTIAL
         if due:
             self._asked = self._length
         return due
+
+
+class Draft:
+    """The first `samples` samples of a segment as audio to decode in advance, and what came of it."""
+
+    def __init__(self, segment: OpenSegment, samples: int) -> None:
+        self._segment = segment
+        self._samples = samples
+        self.started = False
+        self.outcome: Hypothesis | EngineError | None = None
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def snapshot(self) -> Samples:
+        self.started = True
+        return self._segment.first(self._samples)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from parley.engine_wire import Begin, End, Error, GatewayMessage, Open, Opened, gateway_messages
+from parley.engine_wire import Begin, End, Error, GatewayMessage, Open, Opened, Pause, gateway_messages
 from parley.errors import AtCapacity, ClientError, EngineError, ParleyError
 from parley.logs import bound, get_logger
 from parley.metrics import ENGINE_SESSIONS_OPEN
@@ -133,6 +133,8 @@ async def _read(socket: WebSocket, session: Session, outbox: Outbox) -> None:
                 session.audio(data)
             case Begin() as begin:
                 session.begin(begin)
+            case Pause() as pause:
+                session.pause(pause)
             case End() as end:
                 session.end(end)
             case Open():

@@ -1,16 +1,18 @@
 """One session on an engine: the gateway's messages in, requests to the scheduler and messages out. Does no I/O."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Open, Partial
+from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Open, Partial, Pause
 from parley.errors import ClientError, EngineError
 from parley.logs import get_logger
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis, join_words, ms_to_samples
 from stream_engine.commit import Committer
 from stream_engine.outbox import Outbox
-from stream_engine.scheduler import Outcome, Request, Scheduler
-from stream_engine.segment import OpenSegment
+from stream_engine.scheduler import Audio, Outcome, Request, Scheduler
+from stream_engine.segment import Draft, OpenSegment
 from stream_engine.windows import Lane
 
 log = get_logger(__name__)
@@ -53,21 +55,37 @@ class Session:
         if self._opened.lane == "live" and self._segment.wants_partial(self._interval):
             self._ask(self._segment, Lane.PARTIAL)
 
+    def pause(self, message: Pause) -> None:
+        """Asks for the final in advance, for the case that the segment ends there."""
+        segment = self._open_segment(message)
+        if self._opened.lane == "live":
+            segment.draft = draft = Draft(segment, message.samples)
+            self._request(Lane.DRAFT, draft, lambda outcome, _samples: self._drafted(segment, draft, outcome))
+
     def end(self, message: End) -> None:
-        """Closes the open segment and asks for its final. Raises ClientError for another segment or a length beyond."""
-        segment = self._segment
-        if segment is None or segment.number != message.segment:
-            still = "none is" if segment is None else f"segment {segment.number} is"
-            raise ClientError(f"end {message.segment} came while {still} open.", code="out_of_order")
-        if not 0 <= message.samples <= len(segment):
-            raise ClientError(
-                f"end {message.segment} keeps {message.samples} samples, but {len(segment)} came.",
-                code="malformed_message",
-            )
+        """Closes the open segment and asks for its final, unless that was decoded in advance."""
+        segment = self._open_segment(message)
         segment.end(message.samples)
         self._segment = None
         self._outbox.expect_final()
-        self._ask(segment, Lane.FINAL if self._opened.lane == "live" else Lane.BATCH)
+        draft = segment.draft
+        if draft is None or len(draft) != message.samples or not draft.started:
+            self._ask(segment, Lane.FINAL if self._opened.lane == "live" else Lane.BATCH)
+        elif draft.outcome is not None:
+            self._outbox.put(self._final(segment, draft.outcome))
+
+    def _open_segment(self, message: Pause | End) -> OpenSegment:
+        """The segment that `message` means. Raises ClientError where it is not open or not so long."""
+        segment = self._segment
+        if segment is None or segment.number != message.segment:
+            still = "none is" if segment is None else f"segment {segment.number} is"
+            raise ClientError(f"{message.type} {message.segment} came while {still} open.", code="out_of_order")
+        if not 0 <= message.samples <= len(segment):
+            raise ClientError(
+                f"{message.type} {message.segment} keeps {message.samples} samples, but {len(segment)} came.",
+                code="malformed_message",
+            )
+        return segment
 
     def close(self) -> None:
         """Forgets the session: what waits is dropped."""
@@ -76,14 +94,24 @@ class Session:
 
     def _ask(self, segment: OpenSegment, lane: Lane) -> None:
         def deliver(outcome: Outcome, samples: int) -> None:
-            message = (self._partial if lane is Lane.PARTIAL else self._final)(segment, outcome, samples)
-            if message is not None:
+            if lane is not Lane.PARTIAL:
+                self._outbox.put(self._final(segment, outcome))
+            elif (message := self._partial(segment, outcome, samples)) is not None:
                 self._outbox.put(message)
 
+        self._request(lane, segment, deliver)
+
+    def _request(self, lane: Lane, audio: Audio, deliver: Callable[[Outcome, int], None]) -> None:
         opened = self._opened
         self._scheduler.ask(
-            Request(self._number, lane, segment, deliver, opened.language, opened.task, opened.vocabulary)
+            Request(self._number, lane, audio, deliver, opened.language, opened.task, opened.vocabulary)
         )
+
+    def _drafted(self, segment: OpenSegment, draft: Draft, outcome: Outcome) -> None:
+        """Keeps a final that was decoded in advance, or sends it where the segment ended there meanwhile."""
+        draft.outcome = outcome
+        if segment.over and segment.draft is draft and len(segment) == len(draft):
+            self._outbox.put(self._final(segment, outcome))
 
     def _partial(self, segment: OpenSegment, outcome: Outcome, samples: int) -> EngineMessage | None:
         """The message of a partial; None where the segment is over by now, or where nothing was heard yet."""
@@ -106,7 +134,7 @@ class Session:
         segment.revision += 1
         return message
 
-    def _final(self, segment: OpenSegment, outcome: Outcome, _samples: int) -> EngineMessage:
+    def _final(self, segment: OpenSegment, outcome: Outcome) -> EngineMessage:
         if isinstance(outcome, Hypothesis):
             return Final(
                 segment=segment.number,

@@ -1,4 +1,4 @@
-"""What all tests share: the miniature Whisper, its clips, and a whole server of real parts for the integration tests."""
+"""What all tests share: the miniature Whisper, its clips, and a whole server of real parts."""
 
 import json
 from collections.abc import Iterator

@@ -232,6 +232,6 @@ def _lives(pid: int, created: float) -> bool:
 
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - created) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(process.create_time() - created) < 0.1 and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

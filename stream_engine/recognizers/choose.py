@@ -1,15 +1,16 @@
 """Which recogniser this engine runs. What was asked for runs or fails; `auto` takes the best there is and says why."""
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from parley.errors import BackendError, ParleyError, SetupError
 from parley.logs import get_logger
 from parley.model_files import LocalModel, best, default_name, find, in_cache, in_data, repo_of, what_is_missing
-from parley.model_hub import download
+from parley.model_hub import download, listing
 from parley.settings import EngineSettings, Settings
 from stream_engine.recognizers.base import Recognizer
-from stream_engine.recognizers.pocketsphinx import PocketSphinx
 
 log = get_logger(__name__)
 
@@ -17,32 +18,59 @@ _LOGGED_STEP = 0.05
 """Part of a download between two lines of log."""
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What would run, and why; nothing is loaded yet. Whisper lies in `folder`, or is first fetched from `repo`."""
+
+    name: Literal["faster-whisper", "pocketsphinx"]
+    model: str
+    device: str
+    reason: str
+    folder: Path | None = None
+    repo: str | None = None
+    fallback: bool = False
+    remedy: str = ""
+
+
 def open_recognizer(settings: Settings) -> Recognizer:
     """Loads the recogniser that the settings ask for. Blocks, for a download as long as it takes.
 
     Raises SetupError, with what to do, where what was asked for cannot run.
     """
+    choice = choose(settings)
+    if choice.repo is not None:
+        try:
+            choice = replace(choice, folder=_get(choice.model, choice.repo, settings))
+        except BackendError as error:
+            choice = _without_whisper(settings.engine, error)
+    if choice.fallback:
+        log.warning("recognizer_fallback", reason=choice.reason, remedy=choice.remedy)
+    return _pocketsphinx(choice) if choice.folder is None else _whisper(choice, choice.folder, settings.engine)
+
+
+def choose(settings: Settings) -> Choice:
+    """Decides, without loading or downloading; the hub is asked only where no model is on this machine.
+
+    Raises SetupError where what was asked for cannot run.
+    """
     engine = settings.engine
     if engine.recognizer == "pocketsphinx":
-        return PocketSphinx("configured")
+        return Choice("pocketsphinx", "en-us", "cpu", "configured")
     if engine.model:
         return _configured(engine.model, settings)
+    wanted = default_name(cuda=device_of(engine) == "cuda", cores=os.cpu_count() or 1)
+    local = best(in_data(settings.data), wanted) or best(in_cache(), wanted)
+    if local is not None:
+        return Choice("faster-whisper", local.name, device_of(engine), _where(local), folder=local.folder)
     try:
-        return _found_or_downloaded(settings)
+        return _from_hub(wanted, "suits this machine; from the model hub", engine)
     except ParleyError as error:
-        if engine.recognizer == "faster-whisper":
-            raise SetupError(f"No Whisper model: {error.message} {_remedy(engine)}", code="no_model") from error
-        log.warning("recognizer_fallback", reason=error.message)
-        return PocketSphinx(
-            f"{error.message} PocketSphinx, which hears far worse than Whisper, stands in.",
-            fallback=True,
-            remedy=_remedy(engine),
-        )
+        return _without_whisper(engine, error)
 
 
-def _configured(model: str, settings: Settings) -> Recognizer:
+def _configured(model: str, settings: Settings) -> Choice:
     """The model that a setting names: a folder, a model on this machine, or one to be had from the hub."""
-    folder = Path(model).expanduser()
+    folder, device = Path(model).expanduser(), device_of(settings.engine)
     if folder.is_dir() or model.startswith(("/", ".", "~")):
         missing = what_is_missing(folder)
         if missing:
@@ -51,10 +79,18 @@ def _configured(model: str, settings: Settings) -> Recognizer:
                 " PARLEY_ENGINE__MODEL, or run `parley models use PATH`.",
                 code="bad_model",
             )
-        return _whisper(folder, folder.name, "configured", settings)
+        return Choice("faster-whisper", folder.name, device, "configured", folder=folder)
     local = find(model, settings.data)
     if local is not None:
-        return _whisper(local.folder, local.name, "configured", settings)
+        return Choice("faster-whisper", local.name, device, "configured", folder=local.folder)
+    try:
+        return _from_hub(model, "configured; from the model hub", settings.engine)
+    except BackendError as error:
+        raise _no_model(settings.engine, error) from error
+
+
+def _from_hub(model: str, reason: str, engine: EngineSettings) -> Choice:
+    """A model that the hub has. Raises BackendError where it does not answer, SetupError where it has no such model."""
     repo = repo_of(model)
     if repo is None:
         raise SetupError(
@@ -62,24 +98,21 @@ def _configured(model: str, settings: Settings) -> Recognizer:
             " shows those that have one.",
             code="bad_model",
         )
-    try:
-        return _whisper(_get(model, repo, settings), model, "configured; downloaded", settings)
-    except BackendError as error:
-        raise SetupError(
-            f"The configured model {model!r} is not on this machine. {error.message} {_remedy(settings.engine)}",
-            code="no_model",
-        ) from error
+    listing(repo, engine.hub_timeout_s)
+    return Choice("faster-whisper", model, device_of(engine), reason, repo=repo)
 
 
-def _found_or_downloaded(settings: Settings) -> Recognizer:
-    """The best model on this machine, else the one that suits it, from the hub."""
-    wanted = default_name(cuda=device_of(settings.engine) == "cuda", cores=os.cpu_count() or 1)
-    local = best(in_data(settings.data), wanted) or best(in_cache(), wanted)
-    if local is not None:
-        return _whisper(local.folder, local.name, _where(local), settings)
-    repo = repo_of(wanted)
-    assert repo is not None, wanted
-    return _whisper(_get(wanted, repo, settings), wanted, "suits this machine; downloaded", settings)
+def _without_whisper(engine: EngineSettings, error: ParleyError) -> Choice:
+    """PocketSphinx, plainly marked. Raises SetupError where Whisper was asked for by name."""
+    if engine.recognizer == "faster-whisper" or engine.model:
+        raise _no_model(engine, error) from error
+    reason = f"No Whisper model: {error.message}"
+    return Choice("pocketsphinx", "en-us", "cpu", reason, fallback=True, remedy=_remedy(engine))
+
+
+def _no_model(engine: EngineSettings, error: ParleyError) -> SetupError:
+    what = f"The configured model {engine.model!r} is not on this machine." if engine.model else "No Whisper model:"
+    return SetupError(f"{what} {error.message} {_remedy(engine)}", code="no_model")
 
 
 def _where(model: LocalModel) -> str:
@@ -112,21 +145,31 @@ def device_of(engine: EngineSettings) -> str:
     return "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
 
 
-def _whisper(folder: Path, label: str, reason: str, settings: Settings) -> Recognizer:
+def _whisper(choice: Choice, folder: Path, engine: EngineSettings) -> Recognizer:
     try:
         from stream_engine.recognizers.faster_whisper import load
     except ImportError as error:
         raise SetupError(
             f"faster-whisper is not installed ({error.name}): pip install 'parley[engine]'.", code="missing_library"
         ) from None
-    device = device_of(settings.engine)
     try:
-        return load(folder, label, reason, settings.engine, device)
+        return load(folder, choice.model, choice.reason, engine, choice.device)
     except (RuntimeError, ValueError, OSError) as error:
         raise SetupError(
-            f"The model in {folder} cannot be loaded on {device}: {str(error).strip() or type(error).__name__}",
+            f"The model in {folder} cannot be loaded on {choice.device}: {str(error).strip() or type(error).__name__}",
             code="bad_model",
         ) from error
+
+
+def _pocketsphinx(choice: Choice) -> Recognizer:
+    try:
+        from stream_engine.recognizers.pocketsphinx import PocketSphinx
+    except ImportError as error:
+        raise SetupError(
+            f"{choice.reason} PocketSphinx is not installed either ({error.name}): pip install 'parley[engine]'.",
+            code="missing_library",
+        ) from None
+    return PocketSphinx(choice.reason, fallback=choice.fallback, remedy=choice.remedy)
 
 
 def _remedy(engine: EngineSettings) -> str:

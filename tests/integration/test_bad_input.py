@@ -128,6 +128,18 @@ async def test_a_session_without_audio_is_closed_with_the_reason(server: Running
         assert (await client.get(f"/api/v1/recordings/{heard.recording_id}")).status_code == 404
 
 
+async def closed_recording(server: RunningServer, title: str) -> dict[str, Any]:
+    """The recording of that title, once it is no longer being made."""
+    async with httpx.AsyncClient(base_url=server.base_url) as client:
+        for _ in range(300):
+            listed = (await client.get("/api/v1/recordings")).json()["recordings"]
+            found = [one for one in listed if one["title"] == title and one["state"] != "recording"]
+            if found:
+                return dict(found[0])
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"{title} is still being recorded")
+
+
 async def test_a_client_that_never_reads_does_not_stop_its_recording(server: RunningServer) -> None:
     url = server.base_url.replace("http", "ws", 1) + "/ws/s2t"
     async with connect(url, compression=None, max_queue=1) as connection:
@@ -135,12 +147,10 @@ async def test_a_client_that_never_reads_does_not_stop_its_recording(server: Run
         for chunk in SPEECH * 5:
             await connection.send(chunk)
         await connection.send('{"type": "stop"}')
-        await asyncio.sleep(2)
+        recording = await closed_recording(server, "never reads")
         connection.transport.abort()
+    assert recording["duration_ms"] == samples_to_ms(5 * len(samples_of(CLIPS[0])))
     async with httpx.AsyncClient(base_url=server.base_url) as client:
-        listed = (await client.get("/api/v1/recordings")).json()["recordings"]
-        recording = next(recording for recording in listed if recording["title"] == "never reads")
-        assert recording["duration_ms"] == samples_to_ms(5 * len(samples_of(CLIPS[0])))
         text = (await client.get(f"/api/v1/recordings/{recording['id']}/transcript?format=txt")).text
     assert text.count("problem") == 5
 

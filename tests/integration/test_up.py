@@ -22,7 +22,7 @@ import pytest
 from parley.embedded.folder import end_leftovers
 from parley.embedded.server import RunningServer, running_server
 
-UP = (sys.executable, str(Path(__file__).with_name("scripted_up.py")))
+UP = (sys.executable, "-m", "tests.integration.scripted_up")
 PARTS = ("postgres", "redis", "engine", "gateway")
 
 

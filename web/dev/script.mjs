@@ -30,8 +30,14 @@ export function segmentsOf(sentences, { language = "en", joins = false, suspect 
     const end = words.at(-1).end_ms + 300;
     at = end + 600;
     return {
-      segment, start_ms: Math.max(0, start), end_ms: end, text, words, language,
-      confidence: segment === suspect ? 0.41 : 0.93, suspect: segment === suspect,
+      segment,
+      start_ms: Math.max(0, start),
+      end_ms: end,
+      text,
+      words,
+      language,
+      confidence: segment === suspect ? 0.41 : 0.93,
+      suspect: segment === suspect,
     };
   });
 }
@@ -49,7 +55,12 @@ export function seeds(now) {
   const ago = (hours) => new Date(now - hours * 3_600_000).toISOString();
   return [
     seed("r-archive", "The archive, before winter", ago(2), segmentsOf(SPOKEN, { suspect: 3 })),
-    seed("r-short", null, ago(5), segmentsOf(["Remind me to call the binder about the grey cloth, and to ask whether the endpapers came."])),
+    seed(
+      "r-short",
+      null,
+      ago(5),
+      segmentsOf(["Remind me to call the binder about the grey cloth, and to ask whether the endpapers came."]),
+    ),
     seed("r-interrupted", "Interview with Tomás, part two", ago(26), segmentsOf(SPOKEN.slice(2, 5)), "interrupted"),
     seed("r-japanese", null, ago(52), segmentsOf(JAPANESE, { language: "ja", joins: true })),
     seed("r-vietnamese", "Chuyện bà kể", ago(24 * 9), segmentsOf(VIETNAMESE, { language: "vi" })),
@@ -60,10 +71,16 @@ export function seeds(now) {
 function seed(id, title, created_at, segments, state = "finished") {
   return {
     recording: {
-      id, title, state, created_at,
+      id,
+      title,
+      state,
+      created_at,
       duration_ms: segments.at(-1).end_ms + 500,
       language: segments[0].language,
-      preview: segments.map(({ text }) => text).join(" ").slice(0, 120),
+      preview: segments
+        .map(({ text }) => text)
+        .join(" ")
+        .slice(0, 120),
     },
     segments,
     pcm: null,

@@ -20,14 +20,28 @@ const { values: options } = parseArgs({
 });
 const RATE = 16_000;
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
-const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2" };
-const RECOGNIZER = options.scene === "fallback"
-  ? { name: "pocketsphinx", model: "en-us", device: "cpu", fallback: true,
-      reason: "The Whisper model “small” is not on this machine and could not be downloaded.",
-      remedy: "Connect once to the network, or set PARLEY_ENGINE__MODEL to a folder that holds a model." }
-  : { name: "faster-whisper", model: "small", device: "cpu", fallback: false, reason: "asked for" };
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".woff2": "font/woff2",
+};
+const RECOGNIZER =
+  options.scene === "fallback"
+    ? {
+        name: "pocketsphinx",
+        model: "en-us",
+        device: "cpu",
+        fallback: true,
+        reason: "The Whisper model “small” is not on this machine and could not be downloaded.",
+        remedy: "Connect once to the network, or set PARLEY_ENGINE__MODEL to a folder that holds a model.",
+      }
+    : { name: "faster-whisper", model: "small", device: "cpu", fallback: false, reason: "asked for" };
 
-const recordings = new Map(options.scene === "empty" ? [] : seeds(Date.now()).map((entry) => [entry.recording.id, entry]));
+const recordings = new Map(
+  options.scene === "empty" ? [] : seeds(Date.now()).map((entry) => [entry.recording.id, entry]),
+);
 const followers = new Set();
 
 function announce(recording_id, change) {
@@ -38,8 +52,10 @@ function announce(recording_id, change) {
 
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://double");
-  const json = (status, body) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-  const error = (status, code, message) => json(status, { error: { code, message, retryable: status >= 500, retry_after_s: null, request_id: "double" } });
+  const json = (status, body) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  const error = (status, code, message) =>
+    json(status, { error: { code, message, retryable: status >= 500, retry_after_s: null, request_id: "double" } });
 
   if (!url.pathname.startsWith("/api/v1")) return file(url.pathname, response);
   const path = url.pathname.slice("/api/v1".length);
@@ -50,7 +66,11 @@ const server = createServer(async (request, response) => {
   }
   if (path === "/status") {
     const down = options.scene === "unavailable";
-    return json(200, { version: "double", recognizer: down ? null : RECOGNIZER, engine: down ? "unavailable" : "ready" });
+    return json(200, {
+      version: "double",
+      recognizer: down ? null : RECOGNIZER,
+      engine: down ? "unavailable" : "ready",
+    });
   }
   if (options.scene === "slow") await new Promise((resolve) => setTimeout(resolve, 20_000));
   if (options.scene === "failing") return error(503, "backend_unavailable", "The database is not answering.");
@@ -91,7 +111,9 @@ function audio({ recording, pcm }, request, response) {
   const start = from ? Number(from) : 0;
   const end = to ? Number(to) : wav.length - 1;
   response.writeHead(from ? 206 : 200, {
-    "content-type": "audio/wav", "accept-ranges": "bytes", "content-length": end - start + 1,
+    "content-type": "audio/wav",
+    "accept-ranges": "bytes",
+    "content-length": end - start + 1,
     ...(from && { "content-range": `bytes ${start}-${end}/${wav.length}` }),
   });
   response.end(wav.subarray(start, end + 1));
@@ -99,16 +121,26 @@ function audio({ recording, pcm }, request, response) {
 
 function hum(ms) {
   const samples = new Int16Array((ms * RATE) / 1000);
-  for (let i = 0; i < samples.length; i++) samples[i] = 900 * Math.sin((2 * Math.PI * 180 * i) / RATE) * Math.sin((Math.PI * i) / RATE) ** 2;
+  for (let i = 0; i < samples.length; i++)
+    samples[i] = 900 * Math.sin((2 * Math.PI * 180 * i) / RATE) * Math.sin((Math.PI * i) / RATE) ** 2;
   return samples;
 }
 
 function toWav(samples) {
   const head = Buffer.alloc(44);
   const bytes = samples.length * 2;
-  head.write("RIFF", 0); head.writeUInt32LE(36 + bytes, 4); head.write("WAVEfmt ", 8); head.writeUInt32LE(16, 16);
-  head.writeUInt16LE(1, 20); head.writeUInt16LE(1, 22); head.writeUInt32LE(RATE, 24); head.writeUInt32LE(RATE * 2, 28);
-  head.writeUInt16LE(2, 32); head.writeUInt16LE(16, 34); head.write("data", 36); head.writeUInt32LE(bytes, 40);
+  head.write("RIFF", 0);
+  head.writeUInt32LE(36 + bytes, 4);
+  head.write("WAVEfmt ", 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(RATE, 24);
+  head.writeUInt32LE(RATE * 2, 28);
+  head.writeUInt16LE(2, 32);
+  head.writeUInt16LE(16, 34);
+  head.write("data", 36);
+  head.writeUInt32LE(bytes, 40);
   return Buffer.concat([head, Buffer.from(samples.buffer, samples.byteOffset, bytes)]);
 }
 
@@ -120,7 +152,12 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
   const finals = [];
   const chunks = [];
   const entry = { recording: null, segments: finals, pcm: null };
-  let rate = 0, samples = 0, next = 0, revision = 0, started = false, timer;
+  let rate = 0,
+    samples = 0,
+    next = 0,
+    revision = 0,
+    started = false,
+    timer;
   const send = (message) => socket.send(JSON.stringify(message));
   const nowMs = () => (samples * 1000) / rate;
 
@@ -129,7 +166,10 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
     started = false;
     revision = 0;
     finals.push(segment);
-    entry.recording.preview = finals.map(({ text }) => text).join(" ").slice(0, 120);
+    entry.recording.preview = finals
+      .map(({ text }) => text)
+      .join(" ")
+      .slice(0, 120);
     send({ type: "final", ...segment });
   }
 
@@ -146,8 +186,15 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
     const said = segment.words.filter((word) => word.end_ms < now - 150).map((word) => word.text);
     const committed = said.slice(0, Math.max(0, said.length - 4));
     if (said.length > 0) {
-      send({ type: "partial", segment: segment.segment, revision: revision++, start_ms: segment.start_ms,
-             committed: committed.join(" "), tentative: said.slice(committed.length).join(" "), lag_ms: 300 });
+      send({
+        type: "partial",
+        segment: segment.segment,
+        revision: revision++,
+        start_ms: segment.start_ms,
+        committed: committed.join(" "),
+        tentative: said.slice(committed.length).join(" "),
+        lag_ms: 300,
+      });
     }
   }
 
@@ -162,15 +209,36 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
     if (message.type === "ping") return send({ type: "pong" });
     if (message.type === "start") {
       if (options.scene === "capacity") {
-        send({ type: "error", code: "at_capacity", message: "All 8 places for live recordings are taken.", retryable: true, retry_after_s: 20 });
+        send({
+          type: "error",
+          code: "at_capacity",
+          message: "All 8 places for live recordings are taken.",
+          retryable: true,
+          retry_after_s: 20,
+        });
         return socket.close(1013);
       }
       rate = message.sample_rate;
       const id = `r-live-${++count}`;
-      entry.recording = { id, title: null, state: "recording", created_at: new Date().toISOString(), duration_ms: 0, language: "en", preview: "" };
+      entry.recording = {
+        id,
+        title: null,
+        state: "recording",
+        created_at: new Date().toISOString(),
+        duration_ms: 0,
+        language: "en",
+        preview: "",
+      };
       recordings.set(id, entry);
       announce(id, "created");
-      send({ type: "ready", protocol: 1, recording_id: id, resume_token: "double", next_sample: 0, recognizer: RECOGNIZER });
+      send({
+        type: "ready",
+        protocol: 1,
+        recording_id: id,
+        resume_token: "double",
+        next_sample: 0,
+        recognizer: RECOGNIZER,
+      });
       timer = setInterval(tick, 250);
       if (options.scene === "lost") setTimeout(() => socket.terminate(), 8000);
     }

@@ -16,7 +16,6 @@ export function App() {
   const [helpOpen, setHelpOpen] = useState(false);
 
   useEffect(() => library.open(), [library]);
-  useRecordingGuards();
   useFreshPage(location);
   useKeys({
     r: () => {
@@ -29,6 +28,7 @@ export function App() {
 
   return (
     <>
+      <WhileRecording />
       <Masthead onHelp={() => setHelpOpen(true)} />
       <Switch>
         <Route path="/">
@@ -72,9 +72,10 @@ function useFreshPage(location: string): void {
   }, [location]);
 }
 
-/** While recording, the tab says so and does not close without asking. */
-function useRecordingGuards(): void {
-  const { phase, capturedMs } = useSession();
+/** While recording, the tab says so and does not close without asking; and the list has the recording at once. */
+function WhileRecording() {
+  const { session, library } = useServices();
+  const { phase, capturedMs, recordingId } = useSession();
   const active = isActive(phase);
   const time = clock(capturedMs);
 
@@ -93,4 +94,11 @@ function useRecordingGuards(): void {
       document.title = before;
     };
   }, [active, time]);
+
+  useEffect(() => {
+    if (recordingId && (phase === "live" || phase === "closed" || phase === "lost")) void library.refresh(recordingId);
+  }, [library, phase, recordingId]);
+
+  useEffect(() => library.onChange((id, change) => change === "deleted" && session.clear(id)), [library, session]);
+  return null;
 }

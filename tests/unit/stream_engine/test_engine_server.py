@@ -1,12 +1,15 @@
 """The engine's HTTP face while it loads, once it is ready, and when it cannot start."""
 
 import asyncio
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 import httpx
 import pytest
 
+from parley.engine_wire import Open
 from parley.errors import EngineError, SetupError
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis, Recognizer
@@ -67,7 +70,7 @@ async def test_a_recogniser_that_cannot_be_had_stops_the_engine_and_says_why() -
 
     stopped = asyncio.Event()
     engine = Engine(EngineSettings(), load)
-    engine.on_failure = stopped.set
+    engine.stop_at_failure(stopped.set)
     async with engine.running(), client(engine) as http:
         await asyncio.wait_for(stopped.wait(), 10)
         assert (await http.get("/readyz")).json()["reason"] == "No model: do this."
@@ -99,3 +102,54 @@ async def test_metrics_are_in_the_form_of_prometheus() -> None:
         answer = await http.get("/metrics")
     assert "parley_engine_batch_windows_bucket" in answer.text
     assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def answers(engine: Engine, *messages: str) -> list[dict[str, Any]]:
+    """What a connection that sends `messages` and goes is sent: the JSON of texts, and the close with its code."""
+    events: list[dict[str, Any]] = [{"type": "websocket.connect"}]
+    events += [{"type": "websocket.receive", "text": message} for message in messages]
+    events.append({"type": "websocket.disconnect", "code": 1005})
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return events.pop(0)
+
+    async def send(event: MutableMapping[str, Any]) -> None:
+        if event["type"] != "websocket.accept":
+            sent.append(json.loads(event["text"]) if "text" in event else dict(event))
+
+    scope = {"type": "websocket", "path": "/v1/stream", "headers": [], "query_string": b"", "subprotocols": []}
+    await create_app(engine)(scope, receive, send)
+    return sent
+
+
+async def test_a_session_that_comes_too_early_is_told_when_to_come_again() -> None:
+    error, close = await answers(Engine(EngineSettings(), Scripted), Open(session="s").to_json())
+    assert (error["code"], error["retryable"]) == ("not_ready", True)
+    assert error["retry_after_s"] > 0
+    assert close["code"] == 1013
+
+
+async def test_a_full_engine_refuses_live_sessions_and_takes_batch_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(EngineSettings(max_wait_s=2.0), Scripted)
+    async with engine.running():
+        await settled(engine)
+        monkeypatch.setattr(engine.scheduler, "wait_s", lambda: 2.5)
+        error, close = await answers(engine, Open(session="s").to_json())
+        assert error["message"] == "The engine is full: decodes wait for 2.5 s; 2 s is the limit."
+        assert (error["code"], error["retry_after_s"], close["code"]) == ("at_capacity", 2.0, 1013)
+        (opened,) = await answers(engine, Open(session="s", lane="batch").to_json())
+        assert opened["type"] == "opened"
+
+
+async def test_a_failure_inside_is_an_error_message_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> float:
+        raise ZeroDivisionError
+
+    engine = Engine(EngineSettings(), Scripted)
+    async with engine.running():
+        await settled(engine)
+        monkeypatch.setattr(engine.scheduler, "wait_s", broken)
+        error, close = await answers(engine, Open(session="s").to_json())
+    assert error["message"] == "The engine failed; see its log."
+    assert close["code"] == 1011

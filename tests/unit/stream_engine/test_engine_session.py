@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Lane, Open, Partial
+from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Lane, Open, Partial, Pause
 from parley.errors import ClientError, EngineError
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis, Recognizer, Word
@@ -123,13 +123,71 @@ async def test_a_batch_session_has_no_partials() -> None:
     assert [request.lane for request in desk.requests.asked] == [Order.BATCH]
 
 
+async def paused_desk() -> Desk:
+    """A segment of half a second that may end at sample 7,000; only the draft is asked for."""
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND)
+    desk.requests.asked.clear()
+    desk.session.pause(Pause(segment=0, samples=7_000))
+    return desk
+
+
+async def test_a_final_decoded_in_advance_is_sent_at_the_end_without_another_decode() -> None:
+    desk = await paused_desk()
+    assert [(request.lane, len(request.audio)) for request in desk.requests.asked] == [(Order.DRAFT, 7_000)]
+    desk.requests.answer(said("the door"))
+    desk.session.end(End(segment=0, samples=7_000))
+    assert desk.requests.asked == []
+    message = await desk.next()
+    assert isinstance(message, Final)
+    assert [word.text for word in message.words] == ["the", "door"]
+
+
+async def test_a_final_still_being_decoded_in_advance_is_sent_when_it_is_done() -> None:
+    desk = await paused_desk()
+    draft = desk.requests.asked.pop()
+    assert len(draft.audio.snapshot()) == 7_000
+    desk.session.end(End(segment=0, samples=7_000))
+    assert desk.requests.asked == []
+    draft.deliver(said("the door"), 7_000)
+    assert isinstance(await desk.next(), Final)
+
+
+async def test_a_draft_that_was_not_begun_at_the_end_is_asked_for_as_a_final() -> None:
+    desk = await paused_desk()
+    desk.session.end(End(segment=0, samples=7_000))
+    assert [request.lane for request in desk.requests.asked] == [Order.DRAFT, Order.FINAL]
+
+
+async def test_a_draft_is_void_when_the_segment_ends_elsewhere() -> None:
+    desk = await paused_desk()
+    draft = desk.requests.asked.pop()
+    draft.audio.snapshot()
+    desk.session.end(End(segment=0, samples=8_000))
+    assert [len(request.audio) for request in desk.requests.asked] == [8_000]
+    draft.deliver(said("wrong"), 7_000)
+    desk.requests.answer(said("right"))
+    message = await desk.next()
+    assert isinstance(message, Final)
+    assert [word.text for word in message.words] == ["right"]
+
+
+async def test_a_batch_session_decodes_nothing_in_advance() -> None:
+    desk = Desk("batch")
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND)
+    desk.session.pause(Pause(segment=0, samples=7_000))
+    assert desk.requests.asked == []
+
+
 async def test_closing_drops_what_waits() -> None:
     desk = Desk()
     desk.session.close()
     assert desk.requests.dropped == [7]
 
 
-Sent = Begin | End | bytes
+Sent = Begin | Pause | End | bytes
 
 WRONG: dict[str, tuple[list[Sent], str]] = {
     "audio before begin": ([b"\0\0"], "Audio came while no segment is open"),
@@ -143,6 +201,8 @@ WRONG: dict[str, tuple[list[Sent], str]] = {
     "end before begin": ([End(segment=0, samples=0)], "while none is open"),
     "end of another": ([Begin(segment=1), End(segment=0, samples=0)], "segment 1 is open"),
     "end beyond": ([Begin(segment=0), End(segment=0, samples=1)], "but 0 came"),
+    "pause beyond": ([Begin(segment=0), Pause(segment=0, samples=1)], "but 0 came"),
+    "pause of another": ([Begin(segment=1), Pause(segment=0, samples=0)], "segment 1 is open"),
     "end below zero": ([Begin(segment=0), End(segment=0, samples=-1)], "keeps -1"),
     "too long": ([Begin(segment=0), b"\0\0" * 480_001], "at most 480000"),
 }
@@ -154,6 +214,8 @@ def send(session: Session, message: Sent) -> None:
             session.audio(message)
         case Begin():
             session.begin(message)
+        case Pause():
+            session.pause(message)
         case End():
             session.end(message)
 

@@ -9,7 +9,7 @@ import { useFollow } from "./useFollow";
 export function LiveText({ state }: { state: SessionState }) {
   const active = isActive(state.phase);
   const end = useRef<HTMLDivElement>(null);
-  const segments = state.segments.filter((segment) => segment.kind === "open" ? active : segment.text !== "");
+  const segments = state.segments.filter((segment) => (segment.kind === "open" ? active : segment.text !== ""));
   useFollow(end, active, state.segments);
 
   return (
@@ -25,7 +25,12 @@ export function LiveText({ state }: { state: SessionState }) {
 }
 
 function Invitation({ phase }: { phase: SessionState["phase"] }) {
-  const text = phase === "asking" ? "Allow the microphone, then speak." : phase === "finishing" ? "" : "Speak. Your words appear here.";
+  const text =
+    phase === "asking"
+      ? "Allow the microphone, then speak."
+      : phase === "finishing"
+        ? ""
+        : "Speak. Your words appear here.";
   return <p className="invitation">{text}</p>;
 }
 
@@ -50,7 +55,8 @@ function FinalParagraph({ final }: { final: FinalSegment }) {
 export function SuspectMark() {
   return (
     <span className="suspect-mark" title="The recogniser was unsure here. Listen before you rely on it.">
-      {" "}may be misheard
+      {" "}
+      may be misheard
     </span>
   );
 }

@@ -20,7 +20,14 @@ export function PlayerDock({ player, src }: { player: Player; src: string }) {
       }
       controls={
         <>
-          <button type="button" className="quiet-button skip" aria-label="Back 5 seconds" aria-keyshortcuts="ArrowLeft" data-tip="Back 5 s · ←" onClick={() => player.skip(-SEEK_MS)}>
+          <button
+            type="button"
+            className="quiet-button skip"
+            aria-label="Back 5 seconds"
+            aria-keyshortcuts="ArrowLeft"
+            data-tip="Back 5 s · ←"
+            onClick={() => player.skip(-SEEK_MS)}
+          >
             <BackIcon />
           </button>
           <button
@@ -36,7 +43,14 @@ export function PlayerDock({ player, src }: { player: Player; src: string }) {
           >
             {player.playing ? <PauseIcon /> : <PlayIcon />}
           </button>
-          <button type="button" className="quiet-button skip" aria-label="Forward 5 seconds" aria-keyshortcuts="ArrowRight" data-tip="Forward 5 s · →" onClick={() => player.skip(SEEK_MS)}>
+          <button
+            type="button"
+            className="quiet-button skip"
+            aria-label="Forward 5 seconds"
+            aria-keyshortcuts="ArrowRight"
+            data-tip="Forward 5 s · →"
+            onClick={() => player.skip(SEEK_MS)}
+          >
             <ForwardIcon />
           </button>
         </>
@@ -51,7 +65,14 @@ export function PlayerDock({ player, src }: { player: Player; src: string }) {
           </div>
         ) : (
           <>
-            <button type="button" className="quiet-button speed tabular" aria-label={`Speed ${player.speed}`} aria-keyshortcuts="S" data-tip="Speed · S" onClick={player.nextSpeed}>
+            <button
+              type="button"
+              className="quiet-button speed tabular"
+              aria-label={`Speed ${player.speed}`}
+              aria-keyshortcuts="S"
+              data-tip="Speed · S"
+              onClick={player.nextSpeed}
+            >
               {player.speed}×
             </button>
             <time className="clock at-rest" aria-label={`of ${spokenDuration(player.durationMs)}`}>

@@ -21,7 +21,11 @@ export function RecordDock() {
       label="Recording"
       line={<LevelLine active={active} />}
       start={
-        <time className={`clock ${active ? "" : "at-rest"}`} data-testid="elapsed" aria-label={spokenDuration(state.capturedMs)}>
+        <time
+          className={`clock ${active ? "" : "at-rest"}`}
+          data-testid="elapsed"
+          aria-label={spokenDuration(state.capturedMs)}
+        >
           {clock(state.capturedMs)}
         </time>
       }
@@ -46,7 +50,8 @@ export function RecordDock() {
 }
 
 function ConnectionState({ state, wait }: { state: SessionState; wait: number }) {
-  const kept = state.phase === "live" || state.phase === "finishing" || state.phase === "closed" || state.phase === "lost";
+  const kept =
+    state.phase === "live" || state.phase === "finishing" || state.phase === "closed" || state.phase === "lost";
   return (
     <div className="connection" data-phase={state.phase}>
       <p data-testid="connection-state" data-phase={state.phase} role="status">

@@ -56,7 +56,8 @@ function Row({ recording }: { recording: Recording }) {
   return (
     <li className="recording-item" data-testid="recording-item" data-id={recording.id} data-state={recording.state}>
       <p className="recording-date">
-        <span>{day(recording.created_at, new Date())}</span> <time dateTime={recording.created_at}>{timeOfDay(recording.created_at)}</time>
+        <span>{day(recording.created_at, new Date())}</span>{" "}
+        <time dateTime={recording.created_at}>{timeOfDay(recording.created_at)}</time>
       </p>
       <div className="recording-name">
         {editing ? (
@@ -70,7 +71,11 @@ function Row({ recording }: { recording: Recording }) {
             }}
           />
         ) : (
-          <Link href={`/recordings/${recording.id}`} className="recording-link" lang={recording.title ? undefined : (recording.language ?? undefined)}>
+          <Link
+            href={`/recordings/${recording.id}`}
+            className="recording-link"
+            lang={recording.title ? undefined : (recording.language ?? undefined)}
+          >
             {name}
           </Link>
         )}
@@ -80,10 +85,24 @@ function Row({ recording }: { recording: Recording }) {
         {recording.state !== "recording" && clock(recording.duration_ms)}
       </span>
       <span className="recording-actions">
-        <button ref={rename} type="button" className="quiet-button" aria-label={`Rename “${name}”`} data-tip="Rename" onClick={() => setEditing(true)}>
+        <button
+          ref={rename}
+          type="button"
+          className="quiet-button"
+          aria-label={`Rename “${name}”`}
+          data-tip="Rename"
+          onClick={() => setEditing(true)}
+        >
           <PencilIcon />
         </button>
-        <button type="button" className="quiet-button" aria-label={`Delete “${name}”`} data-tip="Delete" disabled={recording.state === "recording"} onClick={() => library.remove(recording)}>
+        <button
+          type="button"
+          className="quiet-button"
+          aria-label={`Delete “${name}”`}
+          data-tip="Delete"
+          disabled={recording.state === "recording"}
+          onClick={() => library.remove(recording)}
+        >
           <BinIcon />
         </button>
       </span>

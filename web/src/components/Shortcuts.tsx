@@ -29,7 +29,9 @@ export function Shortcuts({ open, onClose }: { open: boolean; onClose: () => voi
     >
       <div className="sheet-body">
         <header>
-          <h2 id="shortcuts-title" tabIndex={-1} autoFocus>Keyboard</h2>
+          <h2 id="shortcuts-title" tabIndex={-1} autoFocus>
+            Keyboard
+          </h2>
           <button type="button" className="quiet-button" aria-label="Close" onClick={onClose}>
             <CloseIcon />
           </button>

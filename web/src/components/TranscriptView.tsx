@@ -59,14 +59,25 @@ export const TranscriptView = memo(function TranscriptView({ transcript, onFrame
         const { woven, rest } = weave(passage.text, passage.words);
         return (
           <div key={passage.segment} className="passage">
-            <button type="button" className="passage-time" data-start={passage.start_ms} aria-label={`Go to ${clock(passage.start_ms)}`}>
+            <button
+              type="button"
+              className="passage-time"
+              data-start={passage.start_ms}
+              aria-label={`Go to ${clock(passage.start_ms)}`}
+            >
               {clock(passage.start_ms)}
             </button>
             <p data-suspect={passage.suspect} lang={passage.language || undefined}>
               {woven.map(({ gap, word }) => (
                 <span key={index}>
                   {gap}
-                  <span className="word" data-testid="word" data-word={index++} data-start={word.start_ms} data-end={word.end_ms}>
+                  <span
+                    className="word"
+                    data-testid="word"
+                    data-word={index++}
+                    data-start={word.start_ms}
+                    data-end={word.end_ms}
+                  >
                     {word.text}
                   </span>
                 </span>

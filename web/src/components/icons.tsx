@@ -23,7 +23,11 @@ function Icon({ children, size = 20 }: { children: ReactNode; size?: number }) {
 
 export const PlayIcon = () => (
   <Icon size={24}>
-    <path d="M6.5 4.2v11.6a.6.6 0 0 0 .92.5l9-5.8a.6.6 0 0 0 0-1l-9-5.8a.6.6 0 0 0-.92.5Z" fill="currentColor" stroke="none" />
+    <path
+      d="M6.5 4.2v11.6a.6.6 0 0 0 .92.5l9-5.8a.6.6 0 0 0 0-1l-9-5.8a.6.6 0 0 0-.92.5Z"
+      fill="currentColor"
+      stroke="none"
+    />
   </Icon>
 );
 
@@ -47,7 +51,12 @@ export const ForwardIcon = () => (
   </Icon>
 );
 
-const Five = () => <path d="M11.6 7.9H9.1l-.3 2.5c.4-.3.8-.4 1.2-.4.9 0 1.6.6 1.6 1.5s-.7 1.6-1.6 1.6c-.7 0-1.2-.3-1.5-.8" strokeWidth="1.1" />;
+const Five = () => (
+  <path
+    d="M11.6 7.9H9.1l-.3 2.5c.4-.3.8-.4 1.2-.4.9 0 1.6.6 1.6 1.5s-.7 1.6-1.6 1.6c-.7 0-1.2-.3-1.5-.8"
+    strokeWidth="1.1"
+  />
+);
 
 export const PencilIcon = () => (
   <Icon>

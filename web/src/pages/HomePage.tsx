@@ -6,7 +6,7 @@ import { ArrowRightIcon } from "../components/icons";
 import { LiveText } from "../components/LiveText";
 import { RecordDock } from "../components/RecordDock";
 import { RecordingList } from "../components/RecordingList";
-import { useServices, useSession } from "../services";
+import { useList, useServices, useSession } from "../services";
 import { isActive, type SessionState } from "../session/state";
 import { clock, longDay, timeOfDay } from "../text/time";
 import type { RecognizerInfo } from "../wire";
@@ -15,13 +15,17 @@ import type { RecognizerInfo } from "../wire";
 export function HomePage() {
   const { session } = useServices();
   const state = useSession();
+  const list = useList();
   const status = useStatus(state.phase);
   const active = isActive(state.phase);
+  const deleted = state.recordingId !== null && list.leaving.has(state.recordingId);
   const recognizer = state.recognizer ?? status?.recognizer ?? null;
 
   useEffect(() => {
     document.title = "Parley";
-  }, []);
+    // What was just said is shown until the reader goes elsewhere; then the list has it.
+    return () => session.clear();
+  }, [session]);
   return (
     <>
       <main tabIndex={-1} className="column home" data-active={active}>
@@ -31,7 +35,7 @@ export function HomePage() {
             The recogniser is not answering, so nothing new can be written down for now. Your recordings are safe.
           </Callout>
         )}
-        {state.phase !== "idle" && <Live state={state} />}
+        {state.phase !== "idle" && !deleted && <Live state={state} />}
         {!active && <RecordingList onRecord={() => session.toggle()} />}
       </main>
       <RecordDock />
@@ -40,15 +44,16 @@ export function HomePage() {
 }
 
 function Live({ state }: { state: SessionState }) {
-  const [begun] = useState(() => new Date());
+  const begun = new Date(state.startedAt).toISOString();
   const active = isActive(state.phase);
+  const Heading = active ? "h1" : "h2";
   const said = active || state.segments.some((segment) => segment.kind === "final" && segment.text !== "");
   return (
     <div className="live">
       {said && (
-        <p className="dateline">
-          {longDay(begun.toISOString(), begun)}, {timeOfDay(begun.toISOString())}
-        </p>
+        <Heading className="dateline">
+          {longDay(begun, new Date())}, {timeOfDay(begun)}
+        </Heading>
       )}
       {said && <LiveText state={state} />}
       {state.problem && (

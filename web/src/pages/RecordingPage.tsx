@@ -21,7 +21,8 @@ import { useList, useServices } from "../services";
 import { clock, longDay, timeOfDay } from "../text/time";
 import { useKeys } from "../useKeys";
 
-type Loaded = { status: "loading" } | { status: "failed"; error: unknown } | { status: "ready"; transcript: Transcript };
+type Loaded =
+  { status: "loading" } | { status: "failed"; error: unknown } | { status: "ready"; transcript: Transcript };
 
 export function RecordingPage({ id }: { id: string }) {
   const { library } = useServices();
@@ -35,7 +36,11 @@ export function RecordingPage({ id }: { id: string }) {
       <main tabIndex={-1} className="column">
         <BackLink />
         <div className="state" role="alert">
-          <p>{missing ? "This recording does not exist, or it was deleted." : `It could not be loaded. ${sentence(loaded.error)}`}</p>
+          <p>
+            {missing
+              ? "This recording does not exist, or it was deleted."
+              : `It could not be loaded. ${sentence(loaded.error)}`}
+          </p>
           {missing ? (
             <Link href="/" className="button">
               Go to the recordings
@@ -61,7 +66,13 @@ export function RecordingPage({ id }: { id: string }) {
       </main>
     );
   }
-  return <Opened recording={recording} transcript={loaded.transcript} onRename={(title) => void library.rename(recording, title)} />;
+  return (
+    <Opened
+      recording={recording}
+      transcript={loaded.transcript}
+      onRename={(title) => void library.rename(recording, title)}
+    />
+  );
 }
 
 interface OpenedProps {
@@ -111,7 +122,10 @@ function Opened({ recording, transcript, onRename }: OpenedProps) {
               }}
             />
           ) : (
-            <h1 className={recording.title ? "" : "untitled"} lang={recording.title ? undefined : (recording.language ?? undefined)}>
+            <h1
+              className={recording.title ? "" : "untitled"}
+              lang={recording.title ? undefined : (recording.language ?? undefined)}
+            >
               {name}
             </h1>
           )}
@@ -125,10 +139,25 @@ function Opened({ recording, transcript, onRename }: OpenedProps) {
           <div className="recording-tools">
             <Downloads id={recording.id} />
             <span className="tool-buttons">
-              <button type="button" className="quiet-button" aria-label="Rename" aria-keyshortcuts="E" data-tip="Rename · E" onClick={() => setEditing(true)}>
+              <button
+                type="button"
+                className="quiet-button"
+                aria-label="Rename"
+                aria-keyshortcuts="E"
+                data-tip="Rename · E"
+                onClick={() => setEditing(true)}
+              >
                 <PencilIcon />
               </button>
-              <button type="button" className="quiet-button" aria-label="Delete" aria-keyshortcuts="Delete" data-tip="Delete · Del" disabled={stillRecording} onClick={remove}>
+              <button
+                type="button"
+                className="quiet-button"
+                aria-label="Delete"
+                aria-keyshortcuts="Delete"
+                data-tip="Delete · Del"
+                disabled={stillRecording}
+                onClick={remove}
+              >
                 <BinIcon />
               </button>
             </span>
@@ -146,7 +175,11 @@ function Text({ transcript, recording, player }: { transcript: Transcript; recor
   if (transcript.segments.every(({ text }) => text === "")) {
     return (
       <div className="state">
-        <p>{recording.state === "recording" ? "Nothing was said yet." : "No words were heard in this recording. You can still play it."}</p>
+        <p>
+          {recording.state === "recording"
+            ? "Nothing was said yet."
+            : "No words were heard in this recording. You can still play it."}
+        </p>
       </div>
     );
   }
@@ -163,7 +196,11 @@ function StateLine({ recording }: { recording: Recording }) {
     );
   }
   if (recording.state === "interrupted") {
-    return <p className="state-line">This recording was interrupted. Everything up to {clock(recording.duration_ms)} is kept.</p>;
+    return (
+      <p className="state-line">
+        This recording was interrupted. Everything up to {clock(recording.duration_ms)} is kept.
+      </p>
+    );
   }
   return null;
 }

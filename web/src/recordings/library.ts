@@ -18,7 +18,8 @@ export interface Notice {
   undo: Recording | null;
 }
 
-type ChangeListener = (id: string, change: "created" | "updated" | "deleted") => void;
+type Change = "created" | "updated" | "deleted";
+type ChangeListener = (id: string, change: Change) => unknown;
 
 export class Library {
   #list: ListState = EMPTY_LIST;
@@ -35,7 +36,7 @@ export class Library {
   readonly list = (): ListState => this.#list;
   readonly notice = (): Notice | null => this.#notice;
 
-  /** Called for every change that the server announces. */
+  /** Called for every change that the server announces, and for deletions made here. */
   onChange(listener: ChangeListener): () => void {
     this.#changeListeners.add(listener);
     return () => this.#changeListeners.delete(listener);
@@ -53,14 +54,19 @@ export class Library {
       opened = true;
     });
     events.addEventListener("recording", ({ data }: MessageEvent<string>) => {
-      const event = JSON.parse(data) as { recording_id: string; change: "created" | "updated" | "deleted" };
-      if (event.change === "deleted") this.#dispatch({ type: "removed", id: event.recording_id });
-      else void this.refresh(event.recording_id);
-      for (const listener of this.#changeListeners) listener(event.recording_id, event.change);
+      const event = JSON.parse(data) as { recording_id: string; change: Change };
+      if (event.change === "deleted") return this.#removed(event.recording_id);
+      void this.refresh(event.recording_id);
+      this.#announce(event.recording_id, event.change);
     });
     const finish = (): void => this.finishDeletion(true);
     window.addEventListener("pagehide", finish);
+    const onVisible = (): void => {
+      if (document.visibilityState === "visible") void this.load();
+    };
+    document.addEventListener("visibilitychange", onVisible);
     return () => {
+      document.removeEventListener("visibilitychange", onVisible);
       window.removeEventListener("pagehide", finish);
       events.close();
       if (this.#events === events) this.#events = null;
@@ -125,9 +131,9 @@ export class Library {
     this.#show(null);
     if (!recording) return;
     deleteRecording(recording.id, leaving).then(
-      () => this.#dispatch({ type: "removed", id: recording.id }),
+      () => this.#removed(recording.id),
       (error: unknown) => {
-        if (error instanceof ApiError && error.status === 404) return this.#dispatch({ type: "removed", id: recording.id });
+        if (error instanceof ApiError && error.status === 404) return this.#removed(recording.id);
         this.#dispatch({ type: "staying", id: recording.id });
         this.say(`It could not be deleted. ${sentence(error)}`);
       },
@@ -137,6 +143,15 @@ export class Library {
   say(message: string): void {
     this.finishDeletion();
     this.#show({ message, undo: null });
+  }
+
+  #removed(id: string): void {
+    this.#dispatch({ type: "removed", id });
+    this.#announce(id, "deleted");
+  }
+
+  #announce(id: string, change: Change): void {
+    for (const listener of this.#changeListeners) listener(id, change);
   }
 
   #show(notice: Notice | null): void {

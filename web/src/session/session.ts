@@ -53,7 +53,7 @@ export class LiveSession {
 
   async start(): Promise<void> {
     if (isActive(this.#state.phase)) return;
-    this.#dispatch({ type: "asked" });
+    this.#dispatch({ type: "asked", at: Date.now() });
     const unable = cannotRecord();
     if (unable) return this.#dispatch({ type: "troubled", problem: unable });
 
@@ -91,7 +91,7 @@ export class LiveSession {
   async stop(): Promise<void> {
     const run = this.#run;
     if (!run || run.stopping) return;
-    if (this.#state.phase === "asking") return this.#end(run, { type: "cancelled" });
+    if (this.#state.phase === "asking") return this.#end(run, { type: "cleared" });
     run.stopping = true;
     this.#dispatch({ type: "stopped" });
     await run.microphone?.close();
@@ -101,6 +101,12 @@ export class LiveSession {
 
   dismissProblem(): void {
     this.#dispatch({ type: "dismissed" });
+  }
+
+  /** Takes what was said off the page: all of it, or only if it is of recording `id`. A session under way stays. */
+  clear(id?: string): void {
+    if (isActive(this.#state.phase) || (id !== undefined && this.#state.recordingId !== id)) return;
+    this.#dispatch({ type: "cleared" });
   }
 
   #connect(run: Run, sampleRate: number): void {

@@ -38,7 +38,7 @@ const run = (actions: SessionAction[], from: SessionState = IDLE): SessionState 
 const received = (...messages: ServerMessage[]): SessionAction[] =>
   messages.map((message) => ({ type: "message", message }));
 
-const CONNECTING = run([{ type: "asked" }, { type: "capturing" }]);
+const CONNECTING = run([{ type: "asked", at: 7 }, { type: "capturing" }]);
 const LIVE = run(received(READY), CONNECTING);
 
 function open(state: SessionState, segment: number): OpenSegment {
@@ -64,7 +64,10 @@ describe("phases", () => {
 
   test("a refused microphone ends in failed, with what to do", () => {
     const refused = fromMicrophone(new DOMException("", "NotAllowedError"));
-    const state = run([{ type: "asked" }, { type: "troubled", problem: refused }]);
+    const state = run([
+      { type: "asked", at: 7 },
+      { type: "troubled", problem: refused },
+    ]);
     expect(state.phase).toBe("failed");
     expect(state.problem?.message).toBe(
       "The microphone is blocked. Allow it in the address bar, then press record again.",
@@ -106,7 +109,7 @@ describe("phases", () => {
 
   test("recording again starts from nothing", () => {
     const lost = run([...received(final(0, "old")), { type: "disconnected" }], LIVE);
-    expect(run([{ type: "asked" }], lost)).toEqual({ ...IDLE, phase: "asking" });
+    expect(run([{ type: "asked", at: 7 }], lost)).toEqual({ ...IDLE, phase: "asking", startedAt: 7 });
   });
 });
 

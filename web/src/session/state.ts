@@ -30,6 +30,8 @@ export type LiveSegment = OpenSegment | FinalSegment;
 
 export interface SessionState {
   phase: Phase;
+  /** When record was pressed, in milliseconds since 1970. */
+  startedAt: number;
   recordingId: string | null;
   recognizer: RecognizerInfo | null;
   /** Audio taken from the microphone. */
@@ -46,8 +48,8 @@ export interface SessionState {
 }
 
 export type SessionAction =
-  | { type: "asked" }
-  | { type: "cancelled" }
+  | { type: "asked"; at: number }
+  | { type: "cleared" }
   | { type: "capturing" }
   | { type: "captured"; ms: number }
   | { type: "message"; message: ServerMessage }
@@ -58,6 +60,7 @@ export type SessionAction =
 
 export const IDLE: SessionState = {
   phase: "idle",
+  startedAt: 0,
   recordingId: null,
   recognizer: null,
   capturedMs: 0,
@@ -76,8 +79,8 @@ export function isActive(phase: Phase): boolean {
 export function reduce(state: SessionState, action: SessionAction): SessionState {
   switch (action.type) {
     case "asked":
-      return isActive(state.phase) ? state : { ...IDLE, phase: "asking" };
-    case "cancelled":
+      return isActive(state.phase) ? state : { ...IDLE, phase: "asking", startedAt: action.at };
+    case "cleared":
       return IDLE;
     case "capturing":
       return state.phase === "asking" ? { ...state, phase: "connecting" } : state;

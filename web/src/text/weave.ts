@@ -9,7 +9,10 @@ export interface Woven<W> {
 }
 
 /** Each word with the gap before it, and what is left of `text` after the last. */
-export function weave<W extends Pick<Word, "text">>(text: string, words: readonly W[]): { woven: Woven<W>[]; rest: string } {
+export function weave<W extends Pick<Word, "text">>(
+  text: string,
+  words: readonly W[],
+): { woven: Woven<W>[]; rest: string } {
   let position = 0;
   const woven = words.map((word, i) => {
     const found = text.indexOf(word.text, position);

@@ -1,0 +1,47 @@
+"""Settings: every one is documented, the environment wins over the file, a wrong value is named."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parley.errors import SetupError
+from parley.settings import load_settings
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_settings_page_shows_every_field_as_it_is() -> None:
+    printed = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "settings-page"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == (ROOT / "docs" / "settings.md").read_text(), "run scripts/settings-page > docs/settings.md"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.toml").write_text('[engine]\nmodel = "small"\nbeam_size = 2\n')
+    monkeypatch.setenv("PARLEY_DATA", str(tmp_path))
+    monkeypatch.setenv("PARLEY_ENGINE__BEAM_SIZE", "3")
+    engine = load_settings().engine
+    assert (engine.model, engine.beam_size) == ("small", 3)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PARLEY_GATEWAY__PORT", "99999"), ("PARLEY_ENGINE__RECOGNIZER", "sphinx5"), ("PARLEY_LOG_LEVEL", "loud")],
+)
+def test_a_wrong_value_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SetupError, match=rf"{variable}.*{value}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("text", "named"), [("[engine\n", "settings.toml"), ("[engine]\nmodle = 'x'\n", "MODLE")])
+def test_a_broken_settings_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, named: str
+) -> None:
+    (tmp_path / "settings.toml").write_text(text)
+    monkeypatch.setenv("PARLEY_DATA", str(tmp_path))
+    with pytest.raises(SetupError, match=named):
+        load_settings()
