@@ -50,14 +50,15 @@ function connect(
   onChunk: (chunk: Int16Array) => void,
   onEnded: () => void,
 ): Microphone {
-  const node = new AudioWorkletNode(context, "parley-capture", { numberOfOutputs: 0 });
+  const node = new AudioWorkletNode(context, "parley-capture");
   const flushed = new Promise<void>((resolve) => {
     node.port.onmessage = ({ data }: MessageEvent<ArrayBuffer | null>) => {
       if (data === null) resolve();
       else onChunk(new Int16Array(data));
     };
   });
-  context.createMediaStreamSource(stream).connect(node);
+  // Its output is silence; but some browsers only run what leads to the loudspeaker.
+  context.createMediaStreamSource(stream).connect(node).connect(context.destination);
   for (const track of stream.getAudioTracks()) track.addEventListener("ended", onEnded);
   // iOS suspends the context when a call comes in; go on as soon as it lets us.
   context.addEventListener("statechange", () => {

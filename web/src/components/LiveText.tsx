@@ -1,5 +1,5 @@
 import { memo, useEffect, useRef } from "react";
-import type { FinalSegment, LiveSegment, OpenSegment, SessionState } from "../session/state";
+import type { LiveSegment, OpenSegment, SessionState } from "../session/state";
 import { isActive } from "../session/state";
 import { clock } from "../text/time";
 import { units } from "../text/units";
@@ -34,21 +34,36 @@ function Invitation({ phase }: { phase: SessionState["phase"] }) {
   return <p className="invitation">{text}</p>;
 }
 
+/** Open and final are one element, so that what was already settled stays as it is when the final comes. */
 const Paragraph = memo(function Paragraph({ segment }: { segment: LiveSegment }) {
+  const final = segment.kind === "final";
   return (
     <div className="passage">
       <span className="passage-time">{clock(segment.start_ms)}</span>
-      {segment.kind === "final" ? <FinalParagraph final={segment} /> : <OpenParagraph open={segment} />}
+      <p
+        data-testid={final ? "final" : undefined}
+        data-segment={segment.segment}
+        data-suspect={final ? segment.suspect : undefined}
+        lang={(final && segment.language) || undefined}
+      >
+        <span className="committed" data-testid={final ? undefined : "committed"}>
+          <Words text={final ? segment.text : segment.committed} />
+        </span>
+        {final ? segment.suspect && <SuspectMark /> : <Tail open={segment} />}
+      </p>
     </div>
   );
 });
 
-function FinalParagraph({ final }: { final: FinalSegment }) {
+function Tail({ open }: { open: OpenSegment }) {
   return (
-    <p data-testid="final" data-segment={final.segment} data-suspect={final.suspect} lang={final.language || undefined}>
-      <Words text={final.text} />
-      {final.suspect && <SuspectMark />}
-    </p>
+    <>
+      {open.committed && open.tentative && !/^\p{P}/u.test(open.tentative) ? " " : ""}
+      <span className="tentative" data-testid="tentative">
+        <Words text={open.tentative} />
+      </span>
+      <span className="caret" aria-hidden="true" />
+    </>
   );
 }
 
@@ -58,22 +73,6 @@ export function SuspectMark() {
       {" "}
       may be misheard
     </span>
-  );
-}
-
-function OpenParagraph({ open }: { open: OpenSegment }) {
-  const joined = open.committed && open.tentative && !/^\p{P}/u.test(open.tentative) ? " " : "";
-  return (
-    <p data-segment={open.segment}>
-      <span className="committed" data-testid="committed">
-        <Words text={open.committed} />
-      </span>
-      {joined}
-      <span className="tentative" data-testid="tentative">
-        <Words text={open.tentative} />
-      </span>
-      <span className="caret" aria-hidden="true" />
-    </p>
   );
 }
 

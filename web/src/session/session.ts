@@ -1,16 +1,25 @@
 /** One live session at a time: joins microphone, socket and state. Every decision is in `state.ts`. */
 
-import { cannotRecord, openMicrophone, type Microphone } from "../audio/microphone";
+import type { Microphone } from "../audio/microphone";
 import { level } from "../audio/pcm";
 import { parseServerMessage, type ClientMessage, type ServerMessage } from "../wire";
-import { fromMicrophone, MICROPHONE_ENDED } from "./problems";
+import { fromMicrophone, MICROPHONE_ENDED, type Problem } from "./problems";
 import { AudioRing } from "./ring";
 import { IDLE, isActive, reduce, type SessionAction, type SessionState } from "./state";
-import { keepAwake } from "./wakeLock";
 
 const PING_EVERY_MS = 10_000;
 /** A server that said nothing for this long, not even `pong`, is taken for lost. */
 const SILENCE_MS = 30_000;
+
+/** What a session needs of the browser. */
+export interface Devices {
+  /** Why this page cannot record at all; null where it can. */
+  cannotRecord(): Problem | null;
+  openMicrophone(onChunk: (chunk: Int16Array) => void, onEnded: () => void): Promise<Microphone>;
+  connect(): WebSocket;
+  /** Keeps the screen on until the returned function is called. */
+  keepAwake(): () => void;
+}
 
 /** What lives as long as one recording does. */
 interface Run {
@@ -21,7 +30,7 @@ interface Run {
   ready: boolean;
   stopping: boolean;
   heardAt: number;
-  timer: number;
+  timer: ReturnType<typeof setInterval> | undefined;
   letSleep: () => void;
 }
 
@@ -31,7 +40,7 @@ export class LiveSession {
   readonly #listeners = new Set<() => void>();
   readonly #levelListeners = new Set<(level: number) => void>();
 
-  constructor(readonly url: string) {}
+  constructor(readonly devices: Devices) {}
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
@@ -54,7 +63,7 @@ export class LiveSession {
   async start(): Promise<void> {
     if (isActive(this.#state.phase)) return;
     this.#dispatch({ type: "asked", at: Date.now() });
-    const unable = cannotRecord();
+    const unable = this.devices.cannotRecord();
     if (unable) return this.#dispatch({ type: "troubled", problem: unable });
 
     const run: Run = {
@@ -64,13 +73,13 @@ export class LiveSession {
       ready: false,
       stopping: false,
       heardAt: performance.now(),
-      timer: 0,
+      timer: undefined,
       letSleep: () => undefined,
     };
     this.#run = run;
     try {
       const early: Int16Array[] = [];
-      const microphone = await openMicrophone(
+      const microphone = await this.devices.openMicrophone(
         (chunk) => (run.ring ? this.#captured(run, chunk) : early.push(chunk)),
         () => this.#microphoneEnded(run),
       );
@@ -82,7 +91,7 @@ export class LiveSession {
       if (this.#run === run) this.#end(run, { type: "troubled", problem: fromMicrophone(error) });
       return;
     }
-    run.letSleep = keepAwake();
+    run.letSleep = this.devices.keepAwake();
     this.#dispatch({ type: "capturing" });
     this.#connect(run, run.microphone.sampleRate);
   }
@@ -110,7 +119,7 @@ export class LiveSession {
   }
 
   #connect(run: Run, sampleRate: number): void {
-    const socket = new WebSocket(this.url);
+    const socket = this.devices.connect();
     run.socket = socket;
     run.heardAt = performance.now();
     socket.addEventListener("open", () => {
@@ -122,7 +131,7 @@ export class LiveSession {
       if (message && this.#run === run) this.#received(run, message);
     });
     socket.addEventListener("close", () => this.#end(run, { type: "disconnected" }));
-    run.timer = window.setInterval(() => {
+    run.timer = setInterval(() => {
       if (performance.now() - run.heardAt > SILENCE_MS) this.#end(run, { type: "disconnected" });
       else if (run.ready) this.#send(run, { type: "ping" });
     }, PING_EVERY_MS);
@@ -171,7 +180,7 @@ export class LiveSession {
   #end(run: Run, action?: SessionAction): void {
     if (this.#run !== run) return;
     this.#run = null;
-    window.clearInterval(run.timer);
+    clearInterval(run.timer);
     run.letSleep();
     void run.microphone?.close();
     run.socket?.close();
