@@ -35,19 +35,12 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Parley API</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="/vendor/swagger-ui.css"></head><body><div id="api"></div>
-<script src="/vendor/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({{url: "/{spec_path}/{spec_url}", dom_id: "#api"}})</script></body></html>"""
-
-
 api = SpecTree(
     "starlette",
     title="Parley",
     version=__version__,
     path="api/docs",
-    page_templates={"ui": _PAGE},
+    page_templates={},
     mode="strict",
 )
 
@@ -74,7 +67,7 @@ async def body_of(request: Request, model: type[_Model]) -> _Model:
 
 
 def described(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """`routes` with those of their description, `/api/docs/openapi.json` and its page `/api/docs/ui`."""
+    """`routes` with those of their description, `/api/docs/openapi.json`; `/api/docs` shows it."""
     holder = Starlette(routes=routes)  # SpecTree describes all of an application's routes, and knows no WebSocket
     api.register(holder)
     return holder.routes

@@ -1,5 +1,6 @@
 """The built web app, served as files; its client-side routes all answer with its one page."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.requests import Request
@@ -14,15 +15,18 @@ _NOT_BUILT = """<!doctype html><html lang="en"><title>Parley</title>
 
 def web_routes(folder: Path) -> list[BaseRoute]:
     """Routes for the build in `folder`; where there is none, a page that says how to make it."""
-    index = folder / "index.html"
 
-    async def page(request: Request) -> Response:
-        if not index.is_file():
-            return HTMLResponse(_NOT_BUILT, status_code=503)
-        return FileResponse(index, headers={"Cache-Control": "no-cache"})
+    def page(name: str) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if not (folder / name).is_file():
+                return HTMLResponse(_NOT_BUILT, status_code=503)
+            return FileResponse(folder / name, headers={"Cache-Control": "no-cache"})
 
-    routes: list[BaseRoute] = [Route("/", page), Route("/recordings/{id}", page)]
-    for name in ("assets", "vendor"):
-        routes.append(Mount(f"/{name}", StaticFiles(directory=folder / name, check_dir=False)))
-    routes.append(Mount("/", StaticFiles(directory=folder, check_dir=False)))
-    return routes
+        return answer
+
+    return [
+        Route("/", page("index.html")),
+        Route("/recordings/{id}", page("index.html")),
+        Route("/api/docs", page("api.html")),
+        Mount("/", StaticFiles(directory=folder, check_dir=False)),
+    ]

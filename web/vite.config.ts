@@ -10,6 +10,9 @@ export default defineConfig({
     target: "es2022",
     // No data: URLs, so that the gateway can serve the page under a strict content security policy.
     assetsInlineLimit: 0,
+    // Two pages: the app, and the description of the REST API.
+    rollupOptions: { input: ["index.html", "api.html"] },
+    chunkSizeWarningLimit: 1600,
   },
   server: {
     proxy: {

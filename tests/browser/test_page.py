@@ -1,0 +1,148 @@
+"""The page in a real browser: a WAV file as its microphone, a real server behind it."""
+
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from parley.embedded.server import RunningServer
+from parley.media import decode_file
+from tests.conftest import CLIPS
+
+ROOT = Path(__file__).parents[2]
+CLIP = CLIPS[6]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
+
+def find_chromium() -> str | None:
+    found = subprocess.run(
+        [ROOT / "scripts" / "find-browser", "--only-find", Path(sys.executable).parent], capture_output=True, text=True
+    )
+    return found.stdout.strip() or None
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip after half a second of silence and with much behind it: Chromium plays the file in a loop."""
+    samples = np.concatenate([np.zeros(8_000, np.int16), *decode_file(CLIP.path), np.zeros(30 * 16_000, np.int16)])
+    path = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(microphone: Path) -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("needs Chromium, which is not on this machine and could not be installed (make browser)")
+    arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={microphone}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
+    """The page, which must have logged no error by the end of the test."""
+    if not (ROOT / "web" / "dist" / "index.html").is_file():
+        pytest.skip("needs the built page (make web)")
+    context = browser.new_context(viewport={"width": 1024, "height": 800}, permissions=["microphone"])
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
+    page.goto(server.base_url)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def is_error(message: ConsoleMessage) -> bool:
+    return message.type == "error"
+
+
+def test_speech_is_read_along_listed_and_played_at_the_word(page: Page) -> None:
+    page.get_by_test_id("record-button").click()
+    state = page.get_by_test_id("connection-state")
+    expect(state).to_have_attribute("data-phase", "live", timeout=15_000)
+    expect(page.get_by_test_id("live-text")).to_contain_text(CLIP.segments[0], timeout=20_000)
+    expect(page.get_by_test_id("live-text")).to_contain_text(CLIP.segments[2], timeout=20_000)
+    expect(page.get_by_test_id("kept-safe")).not_to_have_attribute("data-ms", "0")
+    page.get_by_test_id("record-button").click()
+    expect(state).to_have_attribute("data-phase", "closed", timeout=15_000)
+
+    page.get_by_test_id("open-recording").click()
+    expect(page).to_have_url(re.compile(r"/recordings/[0-9a-f-]{36}$"))
+    transcript = page.get_by_test_id("transcript")
+    for sentence in CLIP.segments:
+        expect(transcript).to_contain_text(sentence)
+    word = page.get_by_test_id("word").filter(has_text="cheese").first
+    start_ms = int(word.get_attribute("data-start") or 0)
+    assert start_ms > 2_000
+    word.click()
+    expect(word).to_have_class(re.compile("spoken"), timeout=5_000)
+    seconds = page.evaluate("document.querySelector('audio').currentTime")
+    assert start_ms / 1000 - 0.05 <= seconds <= start_ms / 1000 + 3
+
+    page.goto(page.url.rsplit("/recordings/")[0])
+    expect(page.get_by_test_id("recording-item").first).to_contain_text(CLIP.segments[0])
+
+
+def test_a_recording_can_be_renamed_and_deleted_with_an_undo(page: Page) -> None:
+    page.get_by_test_id("recording-item").first.click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("transcript")).to_be_visible()
+    recording = page.url
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_test_id("title-field").fill("Errands")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Errands")).to_be_visible()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_test_id("toast")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    page.goto(recording)
+    expect(page.get_by_role("heading", name="Errands")).to_be_visible()
+
+
+def test_a_refused_microphone_is_said_plainly(browser: Browser, server: RunningServer) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script(
+        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    )
+    page.goto(server.base_url)
+    page.get_by_test_id("record-button").click()
+    expect(page.get_by_test_id("notice")).to_contain_text("The microphone is blocked.")
+    context.close()
+
+
+def test_a_lost_server_is_said_plainly_with_what_was_kept(page: Page) -> None:
+    page.add_init_script(
+        """const Real = WebSocket; window.WebSocket = class extends Real {
+             constructor(...of) { super(...of); window.theSocket = this } }"""
+    )
+    page.reload()
+    page.get_by_test_id("record-button").click()
+    expect(page.get_by_test_id("kept-safe")).to_have_attribute("data-ms", re.compile(r"[1-9]\d{3,}"), timeout=15_000)
+    page.evaluate("window.theSocket.close()")
+    expect(page.get_by_test_id("connection-state")).to_have_attribute("data-phase", "lost", timeout=10_000)
+    expect(page.get_by_test_id("notice").first).to_contain_text("kept")
+
+
+def test_the_api_has_a_page_of_its_own(page: Page, server: RunningServer) -> None:
+    page.goto(f"{server.base_url}/api/docs")
+    expect(page.get_by_text("/api/v1/recordings/{id}/audio")).to_be_visible(timeout=10_000)
