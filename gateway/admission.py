@@ -5,13 +5,22 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from parley.errors import ClientError
+from parley.settings import GatewaySettings
 
 LOCAL_OWNER = "local"
+_LOOPBACK = ["localhost", "127.0.0.1", "::1", "[::1]"]
 
 
 def owner_of(connection: HTTPConnection) -> str:
     """The owner whose recordings a request may see. Until there are accounts, everyone is the one local owner."""
     return LOCAL_OWNER
+
+
+def hosts_of(settings: GatewaySettings) -> list[str]:
+    """The names by which this gateway answers, in the form of Starlette's TrustedHostMiddleware."""
+    if settings.allowed_hosts:
+        return list(settings.allowed_hosts)
+    return _LOOPBACK if settings.host in _LOOPBACK else ["*"]
 
 
 def check_origin(connection: HTTPConnection, allowed_origins: tuple[str, ...]) -> None:

@@ -11,13 +11,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import recordings, status
-from gateway.admission import check_origin, owner_of
+from gateway.admission import check_origin, hosts_of, owner_of
 from gateway.live import live
 from gateway.openapi import described, error_response
 from gateway.web import web_routes
@@ -109,7 +110,10 @@ def create_app(settings: Settings) -> Starlette:
             Route("/metrics", metrics_page),
             *web_routes(settings.gateway.web_dir or _BUILT_WEB),
         ],
-        middleware=[Middleware(RequestIds)],
+        middleware=[
+            Middleware(RequestIds),
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts_of(settings.gateway), www_redirect=False),
+        ],
         exception_handlers={ParleyError: on_parley_error, HTTPException: on_http_error, Exception: on_bug},
         lifespan=lifespan,
     )

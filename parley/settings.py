@@ -51,6 +51,9 @@ class GatewaySettings(_Slice):
     """Addresses of the engines."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may connect, such as `https://notes.example`. The page itself always may."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which the gateway may be called (`notes.example`, `*.example`). Empty: on a loopback address only this
+    machine's own names, so that no page of another site can pose as it (DNS rebinding); else any."""
     web_dir: Path | None = None
     """Folder of the built web app; unset: the one of this checkout, where it was built."""
     start_timeout_s: float = Field(default=10.0, gt=0)

@@ -3,5 +3,5 @@
 import os
 
 # Threads of a decode that wait for each other must not spin: on a machine with other work a partial's p95 was 0.35 s
-# spinning and 0.06 s sleeping (miniature Whisper, 2 cores, 2 busy processes beside it). Read when CTranslate2 is loaded.
+# spinning and 0.06 s sleeping (miniature Whisper, 2 cores, 2 busy processes beside it). CTranslate2 reads it once.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -162,6 +162,11 @@ async def test_a_wrong_path_or_method_answers_in_the_same_shape(client: httpx.As
     assert (await client.put("/api/v1/recordings")).json()["error"]["code"] == "http_405"
 
 
+async def test_a_name_that_is_not_this_machines_is_refused(client: httpx.AsyncClient) -> None:
+    for host, status in (("evil.example", 400), ("evil.example:8000", 400), ("localhost:1", 200), ("[::1]:8000", 200)):
+        assert (await client.get("/api/v1/recordings", headers={"Host": host})).status_code == status
+
+
 async def test_the_api_is_described(client: httpx.AsyncClient) -> None:
     described = (await client.get("/api/docs/openapi.json")).json()
     assert set(described["paths"]["/api/v1/recordings/{id}"]) == {"get", "patch", "delete"}
