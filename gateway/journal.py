@@ -40,13 +40,15 @@ class Journal:
         recordings: Recordings,
         part_s: float,
         on_durable: Callable[[int], None],
+        on_trouble: Callable[[BackendError], None],
     ) -> None:
-        """`on_durable` is told the count of samples that are durable, each time it grows."""
+        """`on_durable` is told the count of durable samples each time it grows, `on_trouble` what keeps it from it."""
         self._recording_id = recording_id
         self._blobs = blobs
         self._recordings = recordings
         self._part_samples = int(part_s * SAMPLE_RATE)
         self._on_durable = on_durable
+        self._on_trouble = on_trouble
         self._pending: list[Samples] = []
         self._pending_samples = 0
         self.durable = 0
@@ -93,6 +95,7 @@ class Journal:
                 await self._recordings.add_part(self._recording_id, part)
             except BackendError as error:
                 wait_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
+                self._on_trouble(error)
                 _log.warning("part not written", part=part.blob_key, error=str(error), retry_in_s=wait_s)
                 await asyncio.sleep(wait_s)
             else:

@@ -19,6 +19,8 @@ class ClientStalled(ClientError):
 
 
 class Outbox:
+    """The messages that wait for one client."""
+
     def __init__(self, send: Callable[[str], Awaitable[None]], *, stalled_after_s: float) -> None:
         self._send = send
         self._stalled_after_s = stalled_after_s
@@ -30,7 +32,7 @@ class Outbox:
 
     def post(self, message: wire.ServerMessage) -> None:
         """Queues a message; a newer ack, or partial of the same segment, takes the place of the one that waits."""
-        if self._abandoned:
+        if self._abandoned or self._closing:
             return
         match message:
             case wire.Ack():
@@ -48,7 +50,7 @@ class Outbox:
         self._wake.set()
 
     def close(self) -> None:
-        """`run` ends when all that was posted is sent."""
+        """`run` ends when all that was posted is sent; what is posted later is dropped."""
         self._closing = True
         self._wake.set()
 

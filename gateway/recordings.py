@@ -1,9 +1,10 @@
 """REST for recordings: list, get, rename, delete, their audio and their transcript. Each handler is a few lines."""
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from spectree import Response as Responses
@@ -68,7 +69,7 @@ class Rename(BaseModel):
     """`title` null takes the title away."""
 
     model_config = _MODEL
-    title: Annotated[str, Field(min_length=1, max_length=200)] | None
+    title: wire.Title | None
 
 
 class TranscriptSegment(BaseModel):
@@ -127,19 +128,21 @@ async def rename_recording(request: Request) -> Response:
     """Gives a recording another title."""
     body = await body_of(request, Rename)
     await _recordings(request).rename(_id(request), body.title)
-    await _publish(request, "updated")
-    return _json(RecordingBody.of(await _recordings(request).get(_id(request))))
+    recording = await _recordings(request).get(_id(request))
+    await _publish(request, "updated", recording.id)
+    return _json(RecordingBody.of(recording))
 
 
 @describe(resp=Responses("HTTP_204", HTTP_404=ErrorBody, HTTP_409=ErrorBody), tags=["recordings"])
 async def delete_recording(request: Request) -> Response:
     """Deletes a recording, its audio and its transcript, for good. One that is being recorded must be stopped first."""
     recordings = _recordings(request)
-    if (await recordings.get(_id(request))).state == "recording":
+    recording = await recordings.get(_id(request))
+    if recording.state == "recording":
         raise ClientError("The recording is still being made; stop it first.", code="still_recording")
-    await _gateway(request).blobs.delete_prefix(blob_prefix(_id(request)))
-    await recordings.delete(_id(request))
-    await _publish(request, "deleted")
+    await _gateway(request).blobs.delete_prefix(blob_prefix(recording.id))
+    await recordings.delete(recording.id)
+    await _publish(request, "deleted", recording.id)
     return Response(status_code=204)
 
 
@@ -148,7 +151,7 @@ async def get_audio(request: Request) -> Response:
     """The audio as WAV, 16 kHz mono, whole or by byte range, also while it is being recorded."""
     query = query_of(request, AudioQuery)
     recording = await _recordings(request).get(_id(request))
-    wav = WavFile(tuple(await _recordings(request).parts(_id(request))))
+    wav = WavFile(recording.samples)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
     if query.download:
         headers |= _attachment(recording, "wav")
@@ -157,7 +160,10 @@ async def get_audio(request: Request) -> Response:
         start, end, status = *asked, 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{wav.size}"
     headers["Content-Length"] = str(end - start)
-    body = wav.read(_gateway(request).blobs, start, end)
+    if request.method == "HEAD":
+        return Response(None, status, headers, media_type="audio/wav")
+    parts = await _recordings(request).parts(recording.id, *wav.samples_in(start, end))
+    body = wav.read(_gateway(request).blobs, parts, start, end)
     return StreamingResponse(body, status, headers, media_type="audio/wav")
 
 
@@ -199,8 +205,8 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-async def _publish(request: Request, kind: str) -> None:
-    await _gateway(request).events.publish(owner_of(request), kind, _id(request))
+async def _publish(request: Request, kind: str, recording_id: str) -> None:
+    await _gateway(request).events.publish(owner_of(request), kind, recording_id)
 
 
 def _json(body: BaseModel) -> Response:
@@ -221,6 +227,6 @@ def _from_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         return None
     try:
         created, recording_id = base64.urlsafe_b64decode(cursor).decode().split(" ")
-        return datetime.fromisoformat(created), recording_id
-    except ValueError:
+        return datetime.fromisoformat(created).astimezone(UTC), str(UUID(recording_id))
+    except (ValueError, OverflowError):
         raise ClientError(f"cursor {cursor[:80]!r} is none that this server gave.") from None

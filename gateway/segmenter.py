@@ -11,13 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from parley.audio import SAMPLE_RATE
 from parley.settings import SegmenterSettings
 from parley.transcript import ms_to_samples
 
 FRAME = 512
 """Samples of one frame: Silero's window at 16 kHz, 32 ms."""
-_CUT_SEARCH_FRAMES = 5 * 16_000 // FRAME
+_CUT_SEARCH_FRAMES = 5 * SAMPLE_RATE // FRAME
 """How far back a segment that is too long may be cut: 5 s."""
+_LONGEST_ONSET = SAMPLE_RATE // FRAME
+"""Frames within which the least speech must come together: 1 s."""
 
 EndReason = Literal["silence", "longest", "finalize", "stop"]
 
@@ -59,7 +62,7 @@ class Segmenter:
         self._min_speech = max(1, ms_to_samples(settings.min_speech_ms) // FRAME)
         self._trailing_silence = max(1, ms_to_samples(settings.trailing_silence_ms) // FRAME)
         self._tail = min(self._trailing_silence, max(1, ms_to_samples(settings.tail_ms) // FRAME))
-        self._max_segment = int(settings.max_segment_s * 16_000)
+        self._max_segment = int(settings.max_segment_s * SAMPLE_RATE)
         self._recent: deque[float] = deque(maxlen=_CUT_SEARCH_FRAMES)
         self._frames = 0
         self._next_number = 0
@@ -102,6 +105,8 @@ class Segmenter:
         if probability < self._settings.silence_threshold:
             self._speech_from, self._speech_frames = None, 0
             return []
+        if self._speech_from is not None and self._frames - self._speech_from > _LONGEST_ONSET:
+            self._speech_from, self._speech_frames = None, 0
         if probability >= self._settings.speech_threshold:
             if self._speech_from is None:
                 self._speech_from = self._frames - 1
@@ -129,9 +134,11 @@ class Segmenter:
         return events
 
     def _quietest_recent_sample(self) -> int:
-        """The beginning of the least speech-like recent frame; the latest of several."""
+        """The beginning of the least speech-like recent frame in the segment's second half; the latest of several."""
+        assert self._open_start is not None
+        half = (self.position - self._open_start) // 2 // FRAME
         recent = list(self._recent)
-        back = min(range(1, len(recent) + 1), key=lambda frames_back: recent[-frames_back])
+        back = min(range(1, min(len(recent), half) + 1), key=lambda frames_back: recent[-frames_back])
         return (self._frames - back) * FRAME
 
     def _start(self, start: int) -> SegmentStarted:

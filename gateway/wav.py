@@ -1,7 +1,8 @@
 """A recording's parts as one WAV file, computed on the fly: any byte range, also while it is still being recorded."""
 
+import re
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from parley.audio import SAMPLE_RATE
@@ -12,6 +13,7 @@ from parley.store.recordings import AudioPart
 HEADER_BYTES = 44
 _SAMPLE_BYTES = 2
 _MAX_DATA_BYTES = 0xFFFF_FFFF - HEADER_BYTES
+_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*")
 
 
 def header(samples: int) -> bytes:
@@ -27,26 +29,27 @@ def header(samples: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class WavFile:
-    """The file; `parts` are contiguous and in order."""
+    """The file of a recording with `samples` durable samples."""
 
-    parts: tuple[AudioPart, ...]
-
-    @property
-    def samples(self) -> int:
-        return self.parts[-1].end if self.parts else 0
+    samples: int
 
     @property
     def size(self) -> int:
         """Bytes of the whole file."""
         return HEADER_BYTES + self.samples * _SAMPLE_BYTES
 
-    async def read(self, blobs: Blobs, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes [start, end) of the file, a part at a time."""
+    def samples_in(self, start: int, end: int) -> tuple[int, int]:
+        """The samples [first, last) that bytes [start, end) of the file touch: these parts are needed to read them."""
+        first = max(0, start - HEADER_BYTES) // _SAMPLE_BYTES
+        return first, max(first, -(-(end - HEADER_BYTES) // _SAMPLE_BYTES))
+
+    async def read(self, blobs: Blobs, parts: Sequence[AudioPart], start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes [start, end) of the file, a part at a time. `parts` are in order and cover them."""
         if start < HEADER_BYTES:
             yield header(self.samples)[start:end]
-        for part in self.parts:
+        for part in parts:
             first = HEADER_BYTES + part.start * _SAMPLE_BYTES
-            last = HEADER_BYTES + part.end * _SAMPLE_BYTES
+            last = HEADER_BYTES + min(part.end, self.samples) * _SAMPLE_BYTES
             if last > start and first < end:
                 yield await blobs.get_range(part.blob_key, max(start, first) - first, min(end, last) - first)
 
@@ -54,13 +57,14 @@ class WavFile:
 def parse_range(value: str | None, size: int) -> tuple[int, int] | None:
     """The bytes [start, end) that a Range header asks for; None for the whole file.
 
-    One range is honoured; several, or a unit that is not bytes, give the whole file, as RFC 9110 (14.2) allows.
-    Raises ClientError (`range_not_satisfiable`) for a range beyond the end.
+    One range is honoured; several, a unit that is not bytes, or what is no range give the whole file, as RFC 9110
+    (14.2) allows. Raises ClientError (`range_not_satisfiable`) for a range beyond the end.
     """
-    if value is None or not value.startswith("bytes=") or "," in value:
+    matched = _RANGE.fullmatch(value or "")
+    if matched is None or not any(matched.groups()):
         return None
-    first, dash, last = value.removeprefix("bytes=").strip().partition("-")
-    if not dash or not (first or last) or any(part and not part.isdecimal() for part in (first, last)):
+    first, last = matched.groups()
+    if first and last and int(last) < int(first):
         return None
     if first:
         start, end = int(first), min(int(last) + 1, size) if last else size

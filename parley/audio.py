@@ -129,7 +129,7 @@ class StreamDecoder:
                 f"Sample {bad} of an audio message is {floats[bad]}; samples must be finite numbers.",
                 code="malformed_audio",
             )
-        return floats
+        return np.clip(floats, -1.0, 1.0)
 
     def _mono(self, floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self._format.channels == 1:

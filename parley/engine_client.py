@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from parley import engine_wire
 from parley.audio import SAMPLE_RATE, Samples
@@ -21,6 +21,9 @@ from parley.transcript import Recognizer, Segment
 
 _BLOCK = SAMPLE_RATE // 2
 _BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
+_STEADY_S = 5.0
+"""A connection that held for so long begins the back-off anew."""
+_MOST_ATTEMPTS = 5
 _log = get_logger(__name__)
 
 
@@ -34,6 +37,8 @@ class _Open:
     paused_at: int | None = None
     committed: str = ""
     revisions: int = 0
+    attempts: int = 0
+    """Connections on which it was begun."""
 
 
 @dataclass(slots=True)
@@ -60,12 +65,17 @@ class PartialText:
 
 @dataclass(frozen=True, slots=True)
 class EngineAway:
-    """The engine was lost; its text comes later. `error` says why."""
+    """No engine serves the session now; its text comes later."""
 
-    error: EngineError
+    reason: str
 
 
-EngineEvent = PartialText | Segment | EngineAway
+@dataclass(frozen=True, slots=True)
+class EngineBack:
+    """An engine serves the session again."""
+
+
+EngineEvent = PartialText | Segment | EngineAway | EngineBack
 
 
 class EngineStream:
@@ -90,6 +100,7 @@ class EngineStream:
     # --- what the session says
 
     def begin(self, number: int, start: int) -> None:
+        """Segment `number` begins at sample `start` of the recording."""
         self._open[number] = _Open(number, start)
         self._wake.set()
 
@@ -99,6 +110,7 @@ class EngineStream:
         self._wake.set()
 
     def end(self, number: int, end: int) -> None:
+        """Segment `number` ends before sample `end`."""
         self._open[number].end = end
         self._wake.set()
 
@@ -118,6 +130,7 @@ class EngineStream:
         return min((segment.start for segment in self._open.values()), default=None)
 
     async def events(self) -> AsyncIterator[EngineEvent]:
+        """What comes back, until `run` ends."""
         while (event := await self._events.get()) is not None:
             yield event
 
@@ -136,29 +149,34 @@ class EngineStream:
         raise error
 
     async def disconnect(self) -> None:
-        """Lets go of the connection that `connect` opened, where `run` is not to follow."""
-        if self._connection is not None:
-            await self._connection.close()
+        """Lets go of the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def run(self) -> None:
-        """Serves until closed and done; connects again whenever the engine is lost."""
-        failures = 0
+        """Serves until closed and done; connects again whenever the engine is lost.
+
+        Raises EngineError where trying again is of no use: an engine that came back does not know the language.
+        """
+        losses = 0
         try:
             while self._open or not self._closing:
+                began = asyncio.get_running_loop().time()
                 try:
                     if self._connection is None:
                         await self.connect()
-                    failures = 0
+                        self._events.put_nowait(EngineBack())
                     await self._converse()
                 except (EngineError, AtCapacity) as error:
-                    self._connection = None
-                    if not isinstance(error, AtCapacity) and not error.retryable:
+                    if not error.retryable:
                         raise
-                    _log.warning("engine lost", error=error.message, open_segments=len(self._open))
-                    if failures == 0 or isinstance(error, AtCapacity):
-                        self._events.put_nowait(EngineAway(EngineError(error.message, code="engine_unavailable")))
-                    await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                    failures += 1
+                    lasted_s = asyncio.get_running_loop().time() - began
+                    losses = 0 if lasted_s > _STEADY_S else losses + 1
+                    self._events.put_nowait(EngineAway(error.message))
+                    _log.warning("engine lost", error=error.message, open_segments=len(self._open), losses=losses)
+                    self._give_up_poison()
+                    await asyncio.sleep(max(error.retry_after_s or 0.0, _BACKOFF_S[min(losses, len(_BACKOFF_S) - 1)]))
         finally:
             self._events.put_nowait(None)
             await self.disconnect()
@@ -167,19 +185,25 @@ class EngineStream:
         """Sends and receives on one connection until it is lost (EngineError) or all is done."""
         connection = self._connection
         assert connection is not None
-        sender = asyncio.create_task(self._send(connection))
-        receiver = asyncio.create_task(self._receive(connection))
+        tasks = [asyncio.create_task(self._send(connection)), asyncio.create_task(self._receive(connection))]
         try:
-            await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (receiver, sender):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in reversed(tasks):
                 if task.done():
                     task.result()
         except (ConnectionClosed, OSError) as error:
             raise EngineError(f"The engine was lost: {error}.", code="engine_unavailable") from error
         finally:
-            for task in (sender, receiver):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(sender, receiver, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.disconnect()
+
+    def _give_up_poison(self) -> None:
+        """A segment that was there each time an engine was lost may be what breaks it: it ends empty and suspect."""
+        for segment in list(self._open.values()):
+            if segment.attempts >= _MOST_ATTEMPTS and segment.end is not None:
+                self._finish(segment, engine_wire.Final.nothing(segment.number))
 
     async def _send(self, connection: ClientConnection) -> None:
         """Sends what is to be sent, as it comes. The cursors hold for this connection only."""
@@ -198,6 +222,7 @@ class EngineStream:
         number = segment.number
         if not cursor.begun:
             cursor.begun = True
+            segment.attempts += 1
             await connection.send(engine_wire.Begin(segment=number).to_json())
         await self._send_audio(connection, segment, cursor)
         if segment.end is not None:
@@ -254,45 +279,51 @@ class EngineStream:
         segment.revisions += 1
 
     def _on_final(self, message: engine_wire.Final) -> None:
-        segment = self._open.pop(message.segment, None)
-        if segment is None or segment.end is None:
-            return
+        segment = self._open.get(message.segment)
+        if segment is not None and segment.end is not None:
+            self._finish(segment, message)
+
+    def _on_segment_error(self, message: engine_wire.Error) -> None:
+        """One segment could not be decoded: an empty, suspect final stands in its place, visibly."""
+        assert message.segment is not None
+        _log.error("segment not decoded", segment=message.segment, code=message.code, error=message.message)
+        self._on_final(engine_wire.Final.nothing(message.segment))
+
+    def _finish(self, segment: _Open, final: engine_wire.Final) -> None:
+        assert segment.end is not None
+        del self._open[segment.number]
         self._wake.set()
         self._events.put_nowait(
             Segment(
                 number=segment.number,
                 start=segment.start,
                 end=segment.end,
-                words=tuple(word.shifted(segment.start) for word in message.words),
-                language=message.language,
-                confidence=message.confidence,
-                suspect=message.suspect,
+                words=tuple(word.shifted(segment.start) for word in final.words),
+                language=final.language,
+                confidence=final.confidence,
+                suspect=final.suspect,
             )
         )
-
-    def _on_segment_error(self, message: engine_wire.Error) -> None:
-        """One segment could not be decoded: an empty, suspect final stands in its place, visibly."""
-        _log.error("segment not decoded", segment=message.segment, code=message.code, error=message.message)
-        assert message.segment is not None
-        self._on_final(engine_wire.Final(segment=message.segment, words=(), language="", confidence=0.0, suspect=True))
 
 
 async def engine_status(url: str) -> Recognizer:
     """What the engine at `url` recognises with. Raises EngineError, with its own words, while it is not ready."""
     try:
-        async with httpx.AsyncClient(timeout=3) as client:
+        async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
             response = await client.get(f"{url.rstrip('/')}/readyz")
         body = response.json()
         if response.status_code == 200:
             return TypeAdapter(Recognizer).validate_python(body["recognizer"])
-    except (httpx.HTTPError, ValueError, KeyError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"No engine answers at {url}: {error}.", code="engine_unavailable") from error
     raise EngineError(f"The engine is not ready: {body.get('reason', 'no reason given')}", code="engine_unavailable")
 
 
 async def _open(url: str, opening: engine_wire.Open) -> tuple[ClientConnection, Recognizer]:
     try:
-        connection = await connect(url, compression=None, open_timeout=5, max_size=2**22, close_timeout=2)
+        connection = await connect(
+            url, compression=None, open_timeout=5, max_size=2**22, close_timeout=2, ping_timeout=None, proxy=None
+        )
         try:
             await connection.send(opening.to_json())
             async with asyncio.timeout(10):
@@ -301,7 +332,7 @@ async def _open(url: str, opening: engine_wire.Open) -> tuple[ClientConnection, 
         except BaseException:
             await connection.close()
             raise
-    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
         reason = str(error) or type(error).__name__
         raise EngineError(f"No engine answers at {url}: {reason}.", code="engine_unavailable") from error
 

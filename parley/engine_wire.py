@@ -83,12 +83,19 @@ class Partial(_Message):
 
 
 class Final(_Message):
+    """The segment as it stays. Word times are samples from the segment's beginning."""
+
     type: Literal["final"] = "final"
     segment: int
     words: tuple[Word, ...]
     language: str
     confidence: float
     suspect: bool
+
+    @classmethod
+    def nothing(cls, segment: int) -> "Final":
+        """The final of a segment that could not be decoded: empty, and marked as such."""
+        return cls(segment=segment, words=(), language="", confidence=0.0, suspect=True)
 
 
 class Error(_Message):

@@ -3,6 +3,7 @@
 Events are a courtesy: with Redis away they are dropped (and that is logged), and nothing else stops.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from parley.logs import get_logger
 
 _KEPT = 1000
 _BLOCK_MS = 15_000
+_PUBLISH_TIMEOUT_S = 1.0
 _log = get_logger(__name__)
 
 
@@ -32,11 +34,13 @@ class Events:
         self._redis = redis
 
     async def publish(self, owner: str, kind: str, recording_id: str) -> None:
+        """Tells whoever watches that `kind` (created, updated, deleted) happened to a recording. Never waits long."""
         try:
-            await self._redis.xadd(
-                _key(owner), {"kind": kind, "recording_id": recording_id}, maxlen=_KEPT, approximate=True
-            )
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
+                await self._redis.xadd(
+                    _key(owner), {"kind": kind, "recording_id": recording_id}, maxlen=_KEPT, approximate=True
+                )
+        except (RedisError, OSError, TimeoutError) as error:
             _log.warning("event dropped", kind=kind, recording_id=recording_id, error=str(error))
 
     async def follow(self, owner: str, last_id: str | None = None) -> AsyncIterator[Event | None]:

@@ -33,6 +33,9 @@ def serve(
         ws="websockets-sansio",
         ws_max_size=max_message_bytes,
         ws_per_message_deflate=False,
+        # A service that reads a connection no faster than it can keep does not see pongs meanwhile; who is silent for
+        # too long is found by the services' own time-outs.
+        ws_ping_timeout=None,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=drain_s,

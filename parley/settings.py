@@ -7,9 +7,9 @@ handed down; nothing reads a setting by itself. `docs/settings.md` shows every f
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from parley.errors import SetupError
@@ -36,8 +36,16 @@ class SegmenterSettings(_Slice):
     """Milliseconds of silence that end a segment."""
     tail_ms: int = Field(default=256, ge=32)
     """Milliseconds of that silence that the segment keeps; then its final is decoded in advance."""
-    max_segment_s: float = Field(default=28.0, ge=2, le=29.5)
+    max_segment_s: float = Field(default=28.0, ge=2, le=29)
     """Seconds after which a segment is cut, at its quietest recent place. Whisper hears at most 30 s at a time."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.silence_threshold > self.speech_threshold:
+            raise ValueError(f"silence_threshold is above speech_threshold, {self.speech_threshold}")
+        if self.tail_ms > self.trailing_silence_ms:
+            raise ValueError(f"tail_ms is above trailing_silence_ms, {self.trailing_silence_ms}")
+        return self
 
 
 class GatewaySettings(_Slice):
@@ -63,8 +71,10 @@ class GatewaySettings(_Slice):
     stalled_client_timeout_s: float = Field(default=30.0, gt=0)
     """Seconds after which a client that does not read what it is sent is let go."""
     drain_timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds that the last finals of a stopped session may take."""
-    max_frame_bytes: int = Field(default=1_048_576, ge=4096)
+    """Seconds without any progress after which a stopped session no longer waits for its last finals."""
+    max_backlog_s: float = Field(default=120.0, ge=40)
+    """Seconds of audio that may wait for an engine; then the client is read no faster than the engine decodes."""
+    max_frame_bytes: int = Field(default=1_048_576, ge=4096, le=16_000_000)
     """Bytes of one audio message at most."""
     journal_part_s: float = Field(default=2.0, gt=0, le=60)
     """Seconds of audio in one durable part; an ack follows each."""
@@ -105,8 +115,8 @@ class EngineSettings(_Slice):
     """Windows decoded together at most."""
     max_wait_s: float = Field(default=8.0, gt=0)
     """Seconds that live decodes may wait for the device before new live sessions are refused."""
-    max_segment_s: float = Field(default=30.0, ge=1, le=30)
-    """Seconds of one segment at most; a gateway cuts before."""
+    max_segment_s: float = Field(default=30.0, ge=3, le=30)
+    """Seconds of one segment at most; a gateway cuts a second before, at the latest."""
 
 
 class Settings(BaseSettings):
@@ -139,6 +149,13 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     """The stream engine."""
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        longest = self.gateway.segmenter.max_segment_s
+        if longest + 1 > self.engine.max_segment_s:
+            raise ValueError(f"engine.max_segment_s must be at least a second above gateway.segmenter's, {longest:g}")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -157,6 +174,9 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        if not first["loc"] or first["type"] == "value_error":
+            where = "".join(f"{part}: " for part in first["loc"])
+            raise SetupError(f"Settings: {where}{first['msg']}.", code="bad_setting") from None
         name = "PARLEY_" + "__".join(str(part) for part in first["loc"]).upper()
         raise SetupError(f"Setting {name}: {first['msg']} (given: {first['input']!r}).", code="bad_setting") from None
     except (tomllib.TOMLDecodeError, OSError) as error:

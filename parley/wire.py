@@ -31,6 +31,10 @@ _TAGS = ("start", "finalize", "stop", "ping")
 _M = TypeVar("_M")
 
 
+Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+"""A recording's title: 1 to 200 characters, NUL not among them, which PostgreSQL cannot keep."""
+
+
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,7 +56,7 @@ class Start(_Message):
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     task: Literal["transcribe", "translate"] = "transcribe"
     vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=200)
-    title: str | None = Field(default=None, min_length=1, max_length=200)
+    title: Title | None = None
     resume: str | None = Field(default=None, max_length=500)
 
     def audio_format(self) -> AudioFormat:
@@ -147,6 +151,8 @@ class Partial(_Message):
 
 
 class FinalWord(_Message):
+    """A word of a final, `confidence` a probability in [0, 1]."""
+
     text: str
     start_ms: int
     end_ms: int
@@ -190,6 +196,8 @@ class Final(_Message):
 
 
 class Pong(_Message):
+    """The answer to `ping`."""
+
     type: Literal["pong"] = "pong"
 
 

@@ -18,10 +18,9 @@ def backend_errors(what: str) -> Iterator[None]:
         TimeoutError,
         asyncpg.InterfaceError,
         asyncpg.PostgresConnectionError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.TooManyConnectionsError,
-        asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.PostgresSystemError,
         asyncpg.InvalidCatalogNameError,
     ) as error:
         raise BackendError(f"{what}: {error or type(error).__name__}.", code="database_unavailable") from error

@@ -65,11 +65,12 @@ class Recordings:
         return [_recording(row) for row in rows]
 
     async def rename(self, recording_id: str, title: str | None) -> None:
+        """Gives another title, or none. Raises NotFound."""
         if not await self._query("rename_recording", id=_uuid(recording_id), title=title):
             raise _unknown(recording_id)
 
     async def delete(self, recording_id: str) -> None:
-        """Removes the rows; the blobs are the caller's."""
+        """Removes the rows; the blobs are the caller's. Raises NotFound."""
         if not await self._query("delete_recording", id=_uuid(recording_id)):
             raise _unknown(recording_id)
 
@@ -82,6 +83,7 @@ class Recordings:
         await self._query("finish_recording", id=UUID(recording_id), state=state)
 
     async def add_part(self, recording_id: str, part: AudioPart) -> None:
+        """Records that a part is in object storage. Doing it twice changes nothing."""
         await self._query(
             "add_part",
             id=UUID(recording_id),
@@ -90,25 +92,28 @@ class Recordings:
             blob_key=part.blob_key,
         )
 
-    async def parts(self, recording_id: str) -> list[AudioPart]:
-        rows = await self._rows("list_parts", id=_uuid(recording_id))
+    async def parts(self, recording_id: str, first: int, last: int) -> list[AudioPart]:
+        """The parts that hold any of the samples [first, last), in order."""
+        rows = await self._rows("list_parts", id=_uuid(recording_id), first=first, last=last)
         return [AudioPart(row["start_sample"], row["end_sample"], row["blob_key"]) for row in rows]
 
     async def add_segment(self, recording_id: str, segment: Segment) -> None:
+        """Stores a final. The first of a number stays."""
         await self._query(
             "add_segment",
             id=UUID(recording_id),
             number=segment.number,
             start_sample=segment.start,
             end_sample=segment.end,
-            text=segment.text,
-            words=[[w.text, w.start, w.end, round(w.confidence, 4), w.joins] for w in segment.words],
+            text=_storable(segment.text),
+            words=[[_storable(w.text), w.start, w.end, round(w.confidence, 4), w.joins] for w in segment.words],
             language=segment.language,
             confidence=segment.confidence,
             suspect=segment.suspect,
         )
 
     async def segments(self, recording_id: str) -> list[Segment]:
+        """All finals, in order, those without words too."""
         rows = await self._rows("list_segments", id=_uuid(recording_id))
         return [
             Segment(
@@ -122,6 +127,11 @@ class Recordings:
             )
             for row in rows
         ]
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds no NUL."""
+    return text.replace("\0", "")
 
 
 def _uuid(recording_id: str) -> UUID:

@@ -45,7 +45,7 @@ ON CONFLICT DO NOTHING;
 -- name: list_parts
 SELECT p.start_sample, p.end_sample, p.blob_key
 FROM audio_parts p JOIN recordings r ON r.id = p.recording_id
-WHERE r.id = :id AND r.owner = :owner
+WHERE r.id = :id AND r.owner = :owner AND p.end_sample > :first AND p.start_sample < :last
 ORDER BY p.start_sample;
 
 -- name: add_segment!

@@ -29,11 +29,14 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
 
 
 async def read(blobs: Blobs, start: int, end: int) -> bytes:
-    return b"".join([piece async for piece in WavFile(PARTS).read(blobs, start, end)])
+    wav = WavFile(1000)
+    first, last = wav.samples_in(start, end)
+    parts = [part for part in PARTS if part.end > first and part.start < last]
+    return b"".join([piece async for piece in wav.read(blobs, parts, start, end)])
 
 
 async def test_the_whole_file_is_a_wav_of_all_samples(blobs: Blobs) -> None:
-    with wave.open(io.BytesIO(await read(blobs, 0, WavFile(PARTS).size))) as file:
+    with wave.open(io.BytesIO(await read(blobs, 0, WavFile(1000).size))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
         assert file.readframes(2000) == SAMPLES.tobytes()
 
@@ -47,7 +50,7 @@ async def test_a_range_is_what_the_whole_file_has_there(blobs: Blobs, start: int
 
 
 def test_a_recording_without_audio_is_an_empty_wav() -> None:
-    assert WavFile(()).size == 44
+    assert WavFile(0).size == 44
 
 
 @pytest.mark.parametrize(
@@ -66,13 +69,15 @@ def test_a_recording_without_audio_is_an_empty_wav() -> None:
         ("bytes=-", None),
         ("bytes=a-b", None),
         ("bytes=5", None),
+        ("bytes=5-4", None),
+        ("bytes=" + "9" * 5000 + "-", None),
     ],
 )
 def test_a_range_header_names_bytes_or_the_whole_file(value: str | None, expected: tuple[int, int] | None) -> None:
     assert parse_range(value, 100) == expected
 
 
-@pytest.mark.parametrize("value", ["bytes=100-", "bytes=5-4", "bytes=-0"])
+@pytest.mark.parametrize("value", ["bytes=100-", "bytes=-0"])
 def test_a_range_beyond_the_end_is_refused(value: str) -> None:
     with pytest.raises(ClientError, match="100 bytes"):
         parse_range(value, 100)
