@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from gateway.app import create_app
-from parley.errors import SetupError
+from parley.errors import ParleyError, SetupError
 from parley.logs import configure
 from parley.serve import EXIT_SETUP, serve
 from parley.settings import load_settings
@@ -21,8 +21,9 @@ def main() -> int:
     try:
         settings = load_settings()
         configure(settings, "gateway")
+        app = create_app(settings)
         serve(
-            create_app(settings),
+            app,
             host=settings.gateway.host,
             port=settings.gateway.port,
             fd=arguments.fd,
@@ -30,9 +31,13 @@ def main() -> int:
             drain_s=_DRAIN_S,
         )
     except SetupError as error:
-        print(f"parley: {error.message}", file=sys.stderr)
-        return EXIT_SETUP
-    return 0
+        return _explain(error)
+    return _explain(app.state.failure) if app.state.failure else 0
+
+
+def _explain(error: ParleyError) -> int:
+    print(f"parley: {error.message}", file=sys.stderr)
+    return EXIT_SETUP if isinstance(error, SetupError) else 1
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """The gateway as an ASGI application: its routes, its lifetime, and what is true of every request."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,13 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import recordings, status
-from gateway.admission import check_origin, hosts_of, owner_of
+from gateway import events, recordings, status
+from gateway.admission import hosts_of
 from gateway.live import live
 from gateway.openapi import described, error_response
 from gateway.web import web_routes
-from gateway.wiring import Gateway, wire
-from parley.errors import BackendError, ClientError, ParleyError
+from gateway.wiring import open_gateway
+from parley.errors import ClientError, ParleyError
 from parley.logs import bound, get_logger
 from parley.settings import Settings
 from parley.tasks import background
@@ -58,24 +56,6 @@ async def metrics_page(request: Request) -> Response:
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def events(request: Request) -> Response:
-    """Server-sent events: `recording` whenever one of the owner's recordings changed. `Last-Event-ID` catches up."""
-    gateway: Gateway = request.app.state.gateway
-    check_origin(request, gateway.settings.allowed_origins)
-    await gateway.events.check()
-
-    async def stream() -> AsyncIterator[ServerSentEvent]:
-        try:
-            async for event in gateway.events.follow(owner_of(request), request.headers.get("last-event-id")):
-                if event is not None:
-                    change = {"recording_id": event.recording_id, "change": event.kind}
-                    yield ServerSentEvent(json.dumps(change), event="recording", id=event.id)
-        except BackendError as error:
-            _log.warning("event stream ended", error=error.message)
-
-    return EventSourceResponse(stream(), ping=15)
-
-
 async def on_parley_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ParleyError)
     if not isinstance(error, ClientError):
@@ -90,23 +70,33 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    return error_response(ParleyError("Something went wrong on the server."), request.state.request_id)
+    request_id = request.state.request_id
+    _log.error("request failed", request=request_id, path=request.url.path, exc_info=error)
+    response = error_response(ParleyError("Something went wrong on the server."), request_id)
+    response.headers["X-Request-Id"] = request_id  # this handler stands outside RequestIds
+    return response
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The application; what it needs is opened when it starts and closed when it stops."""
+    """The application; what it needs is opened when it starts and closed when it stops.
+
+    Where that fails, `app.state.failure` is the ParleyError.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with wire(settings) as gateway, background(gateway.detector.run()):
-            app.state.gateway = gateway
-            yield
+        try:
+            async with open_gateway(settings) as gateway, background(gateway.detector.run()):
+                app.state.gateway = gateway
+                yield
+        except ParleyError as error:
+            app.state.failure = error
+            raise
 
-    return Starlette(
+    app = Starlette(
         routes=[
             WebSocketRoute("/ws/s2t", live),
-            *described([*recordings.routes, *status.routes]),
-            Route("/api/v1/events", events),
+            *described([*recordings.routes, *status.routes, *events.routes]),
             Route("/metrics", metrics_page),
             *web_routes(settings.gateway.web_dir or _BUILT_WEB),
         ],
@@ -117,3 +107,5 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers={ParleyError: on_parley_error, HTTPException: on_http_error, Exception: on_bug},
         lifespan=lifespan,
     )
+    app.state.failure = None
+    return app

@@ -38,6 +38,7 @@ def close_code(error: ParleyError | None) -> int:
 
 
 def http_status(error: ParleyError) -> int:
+    """The status of the HTTP answer (RFC 9110, section 15) to a request that failed with `error`."""
     if error.code in _STATUS_OF_CODE:
         return _STATUS_OF_CODE[error.code]
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)

@@ -13,9 +13,10 @@ from starlette.routing import BaseRoute
 
 from gateway.failures import http_status
 from parley import __version__
-from parley.errors import ClientError, ParleyError
+from parley.errors import ClientError, ParleyError, TooLarge
 from parley.wire import explain
 
+_MAX_BODY_BYTES = 65_536
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -31,6 +32,8 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
+    """What every refused or failed request is answered with."""
+
     model_config = ConfigDict(frozen=True)
     error: ErrorDetail
 
@@ -59,9 +62,14 @@ def query_of(request: Request, model: type[_Model]) -> _Model:
 
 
 async def body_of(request: Request, model: type[_Model]) -> _Model:
-    """The JSON body as `model`. Raises ClientError with the field and the value that was wrong."""
+    """The JSON body as `model`. Raises ClientError with the field and the value that was wrong, TooLarge beforehand."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise TooLarge(f"The body is over the limit of {_MAX_BODY_BYTES} bytes.")
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise ClientError(explain(error)) from None
 
@@ -74,6 +82,7 @@ def described(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
 
 
 def error_response(error: ParleyError, request_id: str | None) -> Response:
+    """The answer to a request that failed with `error`."""
     detail = ErrorDetail(
         code=error.code,
         message=error.message,

@@ -21,10 +21,13 @@ from gateway.segmenter import FRAME
 from parley import metrics
 from parley.audio import SAMPLE_RATE, Samples, to_float32
 from parley.errors import SetupError
+from parley.logs import get_logger
 
 _CONTEXT = 64
 """Samples of the frame before that the model sees again at 16 kHz."""
 _MODEL_FILE = "silero_vad_op18_ifless.onnx"
+
+_log = get_logger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
@@ -97,6 +100,7 @@ class VoiceActivityDetector:
         self._wake = asyncio.Event()
 
     def open(self) -> VadStream:
+        """A new session's stream."""
         return VadStream(self)
 
     async def process(self, stream: VadStream, frames: Floats) -> Sequence[float]:
@@ -116,17 +120,25 @@ class VoiceActivityDetector:
                 self._wake.clear()
                 batch, self._waiting = self._waiting, []
                 started = time.perf_counter()
-                try:
-                    results = await loop.run_in_executor(worker, self._rounds, batch)
-                except Exception as error:  # noqa: BLE001 — each session learns it; the detector serves on
-                    for waiting in batch:
-                        if not waiting.done.done():
-                            waiting.done.set_exception(error)
-                    continue
+                results = await loop.run_in_executor(worker, self._detect, batch)
                 metrics.VAD_CALL_S.observe(time.perf_counter() - started)
-                for waiting, probabilities in zip(batch, results, strict=True):
-                    if not waiting.done.done():
-                        waiting.done.set_result(probabilities)
+                for waiting, result in zip(batch, results, strict=True):
+                    if waiting.done.done():
+                        continue
+                    if isinstance(result, Exception):
+                        waiting.done.set_exception(result)
+                    else:
+                        waiting.done.set_result(result)
+
+    def _detect(self, batch: list[_Waiting]) -> list[list[float] | Exception]:
+        """The probabilities of each. Where the network fails, each is tried alone, so that one spoils no other."""
+        try:
+            return list(self._rounds(batch))
+        except Exception as error:  # noqa: BLE001 — each session learns it; the detector serves on
+            if len(batch) == 1:
+                return [error]
+            _log.warning("detector failed", sessions=len(batch), exc_info=True)
+            return [outcome for waiting in batch for outcome in self._detect([waiting])]
 
     def _rounds(self, batch: list[_Waiting]) -> list[list[float]]:
         results: list[list[float]] = [[] for _ in batch]

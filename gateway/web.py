@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 _NOT_BUILT = """<!doctype html><html lang="en"><title>Parley</title>
 <body style="font: 18px/30px system-ui; margin: 64px">
-<p>Parley is running, but its page is not built yet.</p><p>Run <code>make web</code>, then load this page again.</p>"""
+<p>Parley is running, but its page is not built yet.</p><p>Run <code>make web</code>, then start Parley again.</p>"""
 
 
 def web_routes(folder: Path) -> list[BaseRoute]:
@@ -28,5 +28,5 @@ def web_routes(folder: Path) -> list[BaseRoute]:
         Route("/", page("index.html")),
         Route("/recordings/{id}", page("index.html")),
         Route("/api/docs", page("api.html")),
-        Mount("/", StaticFiles(directory=folder, check_dir=False)),
+        *([Mount("/", StaticFiles(directory=folder))] if folder.is_dir() else []),
     ]

@@ -30,11 +30,12 @@ class Gateway:
     resume_tokens: URLSafeTimedSerializer
 
     def recordings(self, owner: str) -> store.Recordings:
+        """All recordings that `owner` may see."""
         return store.Recordings(self.pool, owner)
 
 
 @contextlib.asynccontextmanager
-async def wire(settings: Settings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """Opens what the gateway needs and closes it again. Raises SetupError or BackendError where that fails."""
     for name in ("database_url", "redis_url", "blob_url", "secret_key"):
         if not getattr(settings, name):

@@ -10,14 +10,15 @@ from typing import Annotated
 
 import typer
 
-from parley import __version__, demo, models
+from parley import __version__, demo, models, store
 from parley.client import is_running
 from parley.demo import Outcome, stream_file, to_json_line
 from parley.doctor import doctor
 from parley.embedded import folder
 from parley.embedded.server import running_server
-from parley.errors import ParleyError
+from parley.errors import ParleyError, SetupError
 from parley.screen import Screen
+from parley.settings import load_settings
 from parley.up import up
 
 app = typer.Typer(
@@ -71,6 +72,16 @@ def transcribe(
 ) -> None:
     """Transcribe audio files as fast as the engine can; each becomes a recording."""
     _stream(tuple(files), url, data, language, real_time=False, as_json=as_json)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database at PARLEY_DATABASE_URL up to date. `parley up` does so by itself."""
+    settings = load_settings()
+    if not settings.database_url:
+        raise SetupError("PARLEY_DATABASE_URL is not set; it names the database to bring up to date.")
+    asyncio.run(store.migrate(settings.database_url))
+    print("The database is up to date.")
 
 
 @app.command()

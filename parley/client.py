@@ -1,7 +1,8 @@
 """The Python client of `/ws/s2t`: used by the command line, the tests and the benchmarks."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
@@ -10,27 +11,41 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from parley import wire
 from parley.errors import BackendError, ClientError, ParleyError
 
+_MESSAGE_BYTES = 262_144
+"""Bytes of one audio message: a whole number of samples in every format, and under the server's limit."""
+
 
 class LiveClient:
-    """One open session. Iterate over it for the server's messages; the last one is `closed`."""
+    """One open session. Iterate over it for the server's messages; the last one is `closed`, or an `error`."""
 
     def __init__(self, connection: ClientConnection, ready: wire.Ready) -> None:
         self._connection = connection
         self.ready = ready
 
     async def send_audio(self, data: bytes) -> None:
-        """Audio in the format that `start` named, whole samples."""
-        with _connection_errors():
-            await self._connection.send(data)
+        """Audio in the format that `start` named: whole samples, as many as there are.
+
+        Waits while the server is read no further, so read its messages in another task meanwhile.
+        """
+        for start in range(0, len(data), _MESSAGE_BYTES):
+            with _connection_errors():
+                await self._connection.send(data[start : start + _MESSAGE_BYTES])
 
     async def send(self, message: wire.ClientMessage) -> None:
+        """Raises BackendError where the connection is lost."""
         with _connection_errors():
             await self._connection.send(message.to_json())
 
     async def __aiter__(self) -> AsyncIterator[wire.ServerMessage]:
-        with _connection_errors():
+        """The server's messages. Raises BackendError where the connection is lost before the server said its last."""
+        message: wire.ServerMessage | None = None
+        try:
             async for text in self._connection:
-                yield wire.parse_server_message(text if isinstance(text, str) else text.decode())
+                message = wire.parse_server_message(text if isinstance(text, str) else text.decode())
+                yield message
+        except ConnectionClosed as error:
+            if not isinstance(message, wire.Closed | wire.Error):
+                raise BackendError(f"The connection was lost: {error}.", code="connection_lost") from error
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +53,14 @@ async def open_session(url: str, start: wire.Start) -> AsyncIterator[LiveClient]
     """A live session at the server `url` (http or https). Raises ParleyError with the server's own words."""
     address = url.rstrip("/").replace("http", "ws", 1) + "/ws/s2t"
     with _connection_errors(address):
-        connection = await connect(address, compression=None, max_size=2**24, open_timeout=10)
+        connection = await connect(
+            address,
+            compression=None,
+            max_size=2**24,
+            open_timeout=10,
+            ping_timeout=None,
+            proxy=None if _is_local(address) else True,
+        )
     async with connection:
         with _connection_errors(address):
             await connection.send(start.to_json())
@@ -53,16 +75,21 @@ async def open_session(url: str, start: wire.Start) -> AsyncIterator[LiveClient]
 async def is_running(url: str) -> bool:
     """Whether a Parley that can serve answers at `url`."""
     try:
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=5, trust_env=not _is_local(url)) as client:
             response = await client.get(f"{url.rstrip('/')}/api/v1/status")
             return response.status_code == 200 and "recognizer" in response.json()
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return False
 
 
 @contextlib.contextmanager
-def _connection_errors(address: str = "the server"):  # type: ignore[no-untyped-def]
+def _connection_errors(address: str = "the server") -> Iterator[None]:
     try:
         yield
     except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidURI) as error:
         raise BackendError(f"The connection to {address} failed: {error}", code="connection_lost") from error
+
+
+def _is_local(url: str) -> bool:
+    """Whether `url` is of this machine, to which no proxy leads."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -14,6 +14,7 @@ from typing import Any
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
 from parley.client import LiveClient, open_session
+from parley.errors import BackendError, ClientError
 from parley.media import decode_file, in_chunks
 
 CLIP = Path(__file__).parent / "assets" / "demo.flac"
@@ -38,9 +39,11 @@ class Outcome:
 
     @property
     def text(self) -> str:
+        """All finals, joined."""
         return " ".join(final.text for final in self.finals if final.text)
 
     def summary(self, url: str) -> dict[str, Any]:
+        """What `--json` prints last; `url` is the server's."""
         return {
             "type": "summary",
             "file": self.file,
@@ -78,9 +81,11 @@ async def stream_file(
             async for message in session:
                 _note(outcome, message)
                 on_message(message)
-        finally:
+        except BaseException:
             sending.cancel()
+            raise
         outcome.elapsed_s = time.monotonic() - began
+        await sending  # a file that breaks in the middle says so, after what was read of it is kept
     return outcome
 
 
@@ -92,8 +97,14 @@ def _with(first: Samples | None, rest: Iterator[Samples]) -> Iterator[Samples]:
 
 async def _send(session: LiveClient, pieces: Iterator[Samples], *, real_time: bool) -> None:
     chunks = in_chunks(pieces, _LIVE_CHUNK if real_time else _FAST_CHUNK)
-    async for chunk in _paced(chunks, real_time=real_time):
-        await session.send_audio(chunk.astype("<i2").tobytes())
+    try:
+        async for chunk in _paced(chunks, real_time=real_time):
+            await session.send_audio(chunk.astype("<i2").tobytes())
+    except BackendError:
+        return  # the connection is gone; whoever reads it knows why
+    except ClientError:
+        await session.send(wire.Stop())
+        raise
     await session.send(wire.Stop())
 
 
@@ -122,4 +133,5 @@ def _note(outcome: Outcome, message: wire.ServerMessage) -> None:
 
 
 def to_json_line(value: wire.ServerMessage | dict[str, Any]) -> str:
+    """One line of JSON."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value.to_json()

@@ -1,5 +1,6 @@
 """How every service listens: uvicorn on an address, or on a socket that `parley up` opened and handed down."""
 
+import contextlib
 import signal
 import socket
 from collections.abc import Callable
@@ -50,4 +51,6 @@ def serve(
     # uvicorn stops at these signals by itself and raises them again at its end; then they mean nothing.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+    # Where the application cannot start, uvicorn exits; the caller knows the reason and says it.
+    with contextlib.suppress(SystemExit):
+        server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])

@@ -24,6 +24,8 @@ from parley.errors import ClientError, ParleyError
 from parley.transcript import Recognizer, Segment, Word, samples_to_ms
 
 PROTOCOL_VERSION = 1
+MAX_TEXT_CHARACTERS = 262_144
+"""Characters of one text message at most: the longest final has a few ten thousand."""
 
 _TAGS = ("start", "finalize", "stop", "ping")
 """Pydantic names the message type in front of a field's place."""
@@ -240,6 +242,10 @@ def parse_server_message(text: str) -> ServerMessage:
 
 
 def _parse(adapter: TypeAdapter[_M], text: str) -> _M:
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ClientError(
+            f"The message has {len(text)} characters; {MAX_TEXT_CHARACTERS} is the limit.", code="malformed_message"
+        )
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError) as error:

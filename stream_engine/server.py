@@ -86,6 +86,8 @@ async def stream(socket: WebSocket) -> None:
 
 async def _serve(socket: WebSocket, engine: Engine) -> None:
     scheduler = engine.scheduler
+    if "origin" in socket.headers:
+        raise ClientError("Engines serve gateways, no pages.", code="forbidden_origin")
     try:
         opened = await asyncio.wait_for(_receive(socket), _OPEN_TIMEOUT_S)
     except TimeoutError:
