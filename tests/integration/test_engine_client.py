@@ -1,0 +1,275 @@
+"""The gateway's way to an engine: whatever happens to engines, each segment gets one final, and what was shown stays.
+
+The engine here is a double: a script behind a real WebSocket that speaks `parley/engine_wire.py`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from parley import engine_wire as ew
+from parley.audio import Samples
+from parley.engine_client import EngineAway, EngineBack, EngineEvent, EngineStream, PartialText, extend_committed
+from parley.errors import AtCapacity, EngineError
+from parley.tasks import background
+from parley.transcript import Recognizer, Segment, Word
+
+AUDIO = np.arange(20_000, dtype=np.int16)
+RECOGNIZER = Recognizer("double", "none", "cpu", "int8", "a test")
+Script = Callable[["Conversation"], Awaitable[None]]
+
+
+class Conversation:
+    """One connection as the double sees it."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
+        self.audio = b""
+
+    async def next(self) -> ew.GatewayMessage:
+        """The next text message; audio in front of it is kept in `audio`."""
+        while isinstance(message := await self._connection.recv(), bytes):
+            self.audio += message
+        return ew.gateway_messages.validate_json(message)
+
+    async def hear(self, samples: int) -> None:
+        while len(self.audio) < 2 * samples:
+            message = await self._connection.recv()
+            assert isinstance(message, bytes)
+            self.audio += message
+
+    async def say(self, *messages: ew.EngineMessage) -> None:
+        for message in messages:
+            await self._connection.send(message.to_json())
+
+    async def lose(self) -> None:
+        self._connection.transport.abort()
+        await self._connection.wait_closed()
+
+
+def final(segment: int, *texts: str) -> ew.Final:
+    words = tuple(Word(text, 10, 20, 0.5) for text in texts)
+    return ew.Final(segment=segment, words=words, language="en", confidence=0.5, suspect=False)
+
+
+def partial(segment: int, committed: str, tentative: str = "", samples: int = 100) -> ew.Partial:
+    return ew.Partial(segment=segment, revision=0, committed=committed, tentative=tentative, samples=samples)
+
+
+@contextlib.asynccontextmanager
+async def engine(*scripts: Script) -> AsyncIterator[str]:
+    """A double whose n-th connection follows the n-th script after `open`; its address."""
+    left, broken = list(scripts), []
+
+    async def handle(connection: ServerConnection) -> None:
+        conversation = Conversation(connection)
+        assert isinstance(await conversation.next(), ew.Open)
+        await conversation.say(ew.Opened(recognizer=RECOGNIZER))
+        try:
+            await left.pop(0)(conversation)
+        except AssertionError as error:
+            broken.append(error)
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    assert broken == []
+
+
+def audio(start: int, end: int) -> Samples:
+    return AUDIO[start:end]
+
+
+def stream(*urls: str) -> EngineStream:
+    return EngineStream(urls, ew.Open(session="s"), audio)
+
+
+async def all_events(engine_stream: EngineStream) -> list[EngineEvent]:
+    async with asyncio.timeout(20):
+        return [event async for event in engine_stream.events()]
+
+
+async def test_a_segment_is_sent_whole_and_its_final_is_on_the_recordings_clock() -> None:
+    async def script(engine: Conversation) -> None:
+        assert await engine.next() == ew.Begin(segment=0)
+        assert await engine.next() == ew.End(segment=0, samples=4_000)
+        assert engine.audio == AUDIO[1_000:5_000].tobytes()
+        await engine.say(partial(0, "a", "b", samples=3_000), final(0, "a", "b"))
+
+    async with engine(script) as url:
+        it = stream(url)
+        assert await it.connect() == RECOGNIZER
+        it.begin(0, 1_000)
+        it.end(0, 5_000)
+        it.close()
+        async with background(it.run()):
+            events = await all_events(it)
+    assert events == [
+        PartialText(0, 0, 1_000, "a", "b", covered_until=4_000),
+        Segment(0, 1_000, 5_000, (Word("a", 1_010, 1_020, 0.5), Word("b", 1_010, 1_020, 0.5)), "en", 0.5),
+    ]
+
+
+async def test_a_pause_is_told_before_the_end_and_no_sample_beyond_the_end_belongs_to_the_segment() -> None:
+    async def script(engine: Conversation) -> None:
+        assert await engine.next() == ew.Begin(segment=0)
+        await engine.hear(20_000)
+        assert await engine.next() == ew.Pause(segment=0, samples=6_000)
+        paused.set()
+        assert await engine.next() == ew.End(segment=0, samples=6_000)
+        await engine.say(final(0, "x"))
+
+    paused = asyncio.Event()
+    async with engine(script) as url:
+        it = stream(url)
+        await it.connect()
+        it.begin(0, 0)
+        it.pause(0, 6_000)
+        async with background(it.run()):
+            await paused.wait()
+            it.end(0, 6_000)
+            it.close()
+            assert [event.end for event in await all_events(it) if isinstance(event, Segment)] == [6_000]
+
+
+async def test_when_an_engine_is_lost_the_next_gets_every_segment_without_a_final_from_its_beginning() -> None:
+    async def dies(engine: Conversation) -> None:
+        while not isinstance(await engine.next(), ew.End):
+            pass
+        await engine.say(partial(0, "one", samples=500), final(0, "one"), partial(1, "two", samples=500))
+        assert await engine.next() == ew.Begin(segment=1)
+        await engine.hear(4_000)
+        await engine.lose()
+
+    async def takes_over(engine: Conversation) -> None:
+        assert await engine.next() == ew.Begin(segment=1)
+        assert await engine.next() == ew.End(segment=1, samples=9_000)
+        assert engine.audio == AUDIO[3_000:12_000].tobytes()
+        await engine.say(partial(1, "", "two three"), final(1, "two", "three"))
+
+    async with engine(dies, takes_over) as url:
+        it = stream(url)
+        await it.connect()
+        it.begin(0, 0)
+        it.end(0, 2_000)
+        it.begin(1, 3_000)
+        async with background(it.run()):
+            events: list[EngineEvent] = []
+            async with asyncio.timeout(20):
+                async for event in it.events():
+                    events.append(event)
+                    if isinstance(event, EngineAway):
+                        it.end(1, 12_000)
+                        it.close()
+    finals = [event for event in events if isinstance(event, Segment)]
+    assert [(one.number, one.text) for one in finals] == [(0, "one"), (1, "two three")]
+    assert [type(event) for event in events if isinstance(event, EngineAway | EngineBack)] == [EngineAway, EngineBack]
+    partials = [event for event in events if isinstance(event, PartialText) and event.segment == 1]
+    assert [(one.revision, one.committed, one.tentative) for one in partials] == [(0, "two", ""), (1, "two", "three")]
+
+
+async def test_a_segment_that_breaks_every_engine_ends_empty_and_suspect() -> None:
+    async def dies(engine: Conversation) -> None:
+        while not isinstance(await engine.next(), ew.End):
+            pass
+        await engine.lose()
+
+    async def lives(engine: Conversation) -> None:
+        while not isinstance(message := await engine.next(), ew.End):
+            pass
+        assert message.segment == 1
+        await engine.say(final(1, "fine"))
+
+    async with engine(*[dies] * 5, lives) as url:
+        it = stream(url)
+        await it.connect()
+        it.begin(0, 0)
+        it.end(0, 2_000)
+        async with background(it.run()):
+            finals = []
+            async with asyncio.timeout(30):
+                async for event in it.events():
+                    if isinstance(event, Segment):
+                        finals.append(event)
+                    if isinstance(event, Segment) and event.number == 0:
+                        it.begin(1, 3_000)
+                        it.end(1, 4_000)
+                        it.close()
+    assert [(one.number, one.text, one.suspect) for one in finals] == [(0, "", True), (1, "fine", False)]
+
+
+async def test_a_segment_that_could_not_be_decoded_ends_empty_and_suspect() -> None:
+    async def script(engine: Conversation) -> None:
+        while not isinstance(await engine.next(), ew.End):
+            pass
+        await engine.say(ew.Error(code="engine_error", message="No memory.", retryable=True, segment=0))
+
+    async with engine(script) as url:
+        it = stream(url)
+        await it.connect()
+        it.begin(0, 0)
+        it.end(0, 2_000)
+        it.close()
+        async with background(it.run()):
+            assert await all_events(it) == [Segment(0, 0, 2_000, suspect=True)]
+
+
+async def test_an_engine_that_no_longer_knows_the_language_ends_the_stream_with_its_words() -> None:
+    async def dies(engine: Conversation) -> None:
+        await engine.lose()
+
+    async def refuses(engine: Conversation) -> None:
+        await engine.say(ew.Error(code="unsupported_language", message="Not de.", retryable=False))
+
+    async with engine(dies, refuses) as url:
+        it = stream(url)
+        await it.connect()
+        it.begin(0, 0)
+        with pytest.raises(EngineError, match="Not de") as refused:
+            await it.run()
+        assert not refused.value.retryable
+        assert isinstance((await all_events(it))[0], EngineAway)
+
+
+async def test_no_engine_at_the_address_is_said_with_the_address() -> None:
+    with pytest.raises(EngineError, match=r"No engine answers at ws://127\.0\.0\.1:1/v1/stream"):
+        await stream("http://127.0.0.1:1").connect()
+
+
+async def test_the_second_engine_is_taken_when_the_first_is_full() -> None:
+    async def full(connection: ServerConnection) -> None:
+        error = ew.Error(code="at_capacity", message="Full.", retryable=True, retry_after_s=3)
+        await connection.send(error.to_json())
+        await connection.wait_closed()
+
+    async def idle(engine: Conversation) -> None:
+        await engine.next()
+
+    async with serve(full, "127.0.0.1", 0) as server, engine(idle) as url:
+        busy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        it = stream(busy, url)
+        assert await it.connect() == RECOGNIZER
+        await it.disconnect()
+        with pytest.raises(AtCapacity) as refused:
+            await stream(busy).connect()
+        assert refused.value.retry_after_s == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "committed", "tentative", "shown"),
+    [
+        ("", "a", "b", ("a", "b")),
+        ("a b", "a b c", "d", ("a b c", "d")),
+        ("a b", "", "a b c", ("a b", "c")),
+        ("a b", "a", "b c", ("a b", "c")),
+        ("a b", "x", "y", ("a b", "")),
+        ("a b", "", "", ("a b", "")),
+    ],
+)
+def test_what_was_committed_stays_whatever_engine_goes_on(
+    before: str, committed: str, tentative: str, shown: tuple[str, str]
+) -> None:
+    assert extend_committed(before, committed, tentative) == shown

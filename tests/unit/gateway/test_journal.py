@@ -1,0 +1,114 @@
+"""Durable audio: every sample once, acknowledged only when it is written, whatever storage does."""
+
+import asyncio
+import contextlib
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import pytest
+
+from gateway import journal as journal_module
+from gateway.journal import Journal
+from parley.blobs import Blobs
+from parley.errors import BackendError
+from parley.store import Recordings
+from parley.store.recordings import AudioPart
+
+PART_S = 0.01
+PART = 160
+
+
+class Storage:
+    """Object storage and rows in memory; each write fails as many times as the script says."""
+
+    def __init__(self, *failures: bool) -> None:
+        self.failures = iter(failures)
+        self.blobs: dict[str, bytes] = {}
+        self.parts: list[AudioPart] = []
+
+    async def put(self, key: str, data: bytes) -> None:
+        if next(self.failures, False):
+            raise BackendError("Storage is away.", code="storage_unavailable")
+        self.blobs[key] = data
+
+    async def add_part(self, recording_id: str, part: AudioPart) -> None:
+        if next(self.failures, False):
+            raise BackendError("The database is away.", code="database_unavailable")
+        self.parts.append(part)
+
+
+def journal(storage: Storage, acks: list[int], troubles: list[str]) -> Journal:
+    return Journal(
+        "r",
+        blobs=cast(Blobs, storage),
+        recordings=cast(Recordings, storage),
+        part_s=PART_S,
+        on_durable=acks.append,
+        on_trouble=lambda error: troubles.append(error.code),
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_RETRY_S", (0.0,))
+
+
+async def write(storage: Storage, sizes: list[int]) -> tuple[list[int], list[str]]:
+    acks: list[int] = []
+    troubles: list[str] = []
+    it = journal(storage, acks, troubles)
+    running = asyncio.create_task(it.run())
+    position = 0
+    for size in sizes:
+        await it.append(np.arange(position, position + size, dtype=np.int16))
+        position += size
+    await it.close()
+    await running
+    assert it.durable == position
+    return acks, troubles
+
+
+@pytest.mark.parametrize("sizes", [[1], [PART], [PART * 3], [50] * 20, [7, 500, 1, 1, 159, 160, 161], []])
+async def test_every_sample_is_kept_once_and_in_order(sizes: list[int]) -> None:
+    storage = Storage()
+    acks, troubles = await write(storage, sizes)
+    kept = b"".join(storage.blobs[part.blob_key] for part in storage.parts)
+    assert np.array_equal(np.frombuffer(kept, np.int16), np.arange(sum(sizes), dtype=np.int16))
+    assert all(one.end == following.start for one, following in pairwise(storage.parts))
+    assert acks == [part.end for part in storage.parts]
+    assert troubles == []
+
+
+async def test_nothing_is_acknowledged_before_it_is_written_and_troubles_are_told() -> None:
+    storage = Storage(True, True, False, True, False, False)
+    acks, troubles = await write(storage, [PART])
+    assert acks == [PART]
+    assert troubles == ["storage_unavailable", "storage_unavailable", "database_unavailable"]
+    assert len(storage.parts) == 1
+
+
+async def test_memory_stays_bounded_while_storage_is_away() -> None:
+    away = asyncio.Event()
+
+    class Away(Storage):
+        async def put(self, key: str, data: bytes) -> None:
+            await away.wait()
+            await super().put(key, data)
+
+    storage = Away()
+    acks: list[int] = []
+    it = journal(storage, acks, [])
+    running = asyncio.create_task(it.run())
+    appended = 0
+    with contextlib.suppress(TimeoutError):
+        while appended < 1000:
+            async with asyncio.timeout(0.2):
+                await it.append(np.zeros(PART, np.int16))
+            appended += 1
+    assert 25 <= appended <= 40
+    assert acks == []
+    away.set()
+    await it.close()
+    await running
+    assert acks[-1] == appended * PART
