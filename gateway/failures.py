@@ -3,7 +3,7 @@
 from parley.errors import AtCapacity, BackendError, ClientError, EngineError, NotFound, ParleyError, TooLarge
 
 NORMAL = 1000
-_CLOSE_CODES = {
+CLOSE_CODES = {
     "malformed_message": 1007,
     "malformed_audio": 1007,
     "unsupported_audio": 1003,
@@ -14,6 +14,7 @@ _CLOSE_CODES = {
     "client_stalled": 1008,
     "forbidden_origin": 1008,
     "unsupported_language": 1008,
+    "unsupported_task": 1008,
 }
 _STATUSES: tuple[tuple[type[ParleyError], int], ...] = (
     (NotFound, 404),
@@ -30,8 +31,8 @@ def close_code(error: ParleyError | None) -> int:
     """The WebSocket close code (RFC 6455, section 7.4.1) for a session that ended with `error`."""
     if error is None:
         return NORMAL
-    if error.code in _CLOSE_CODES:
-        return _CLOSE_CODES[error.code]
+    if error.code in CLOSE_CODES:
+        return CLOSE_CODES[error.code]
     if isinstance(error, ClientError):
         return 1008
     return 1013 if error.retryable else 1011

@@ -116,3 +116,4 @@ class Recognizer:
     fallback: bool = False
     remedy: str = ""
     languages: tuple[str, ...] = field(default=("en",))
+    tasks: tuple[str, ...] = ("transcribe",)

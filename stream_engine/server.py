@@ -102,6 +102,12 @@ async def _serve(socket: WebSocket, engine: Engine) -> None:
             code="unsupported_language",
             retryable=False,
         )
+    if opened.task not in info.tasks:
+        raise EngineError(
+            f"{info.name} with the model {info.model} does not {opened.task}; it can {' and '.join(info.tasks)}.",
+            code="unsupported_task",
+            retryable=False,
+        )
     waits_s = scheduler.wait_s()
     if opened.lane == "live" and waits_s > engine.settings.max_wait_s:
         raise AtCapacity(

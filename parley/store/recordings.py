@@ -135,10 +135,14 @@ def _storable(text: str) -> str:
 
 
 def _uuid(recording_id: str) -> UUID:
+    """Raises NotFound for what is no id, other spellings of one included: a recording has one name."""
     try:
-        return UUID(recording_id)
+        found = UUID(recording_id)
     except ValueError:
         raise _unknown(recording_id) from None
+    if str(found) != recording_id:
+        raise _unknown(recording_id)
+    return found
 
 
 def _unknown(recording_id: str) -> NotFound:

@@ -205,5 +205,6 @@ def load(folder: Path, label: str, reason: str, settings: EngineSettings, device
         compute_type=model.model.compute_type,
         reason=reason,
         languages=tuple(model.supported_languages),
+        tasks=("transcribe", "translate") if model.model.is_multilingual else ("transcribe",),
     )
     return FasterWhisper(model, info, settings.beam_size)

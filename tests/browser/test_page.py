@@ -1,5 +1,6 @@
 """The page in a real browser: a WAV file as its microphone, a real server behind it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def browser(microphone: Path) -> Iterator[Browser]:
     chromium = find_chromium()
     if chromium is None:
+        assert not os.environ.get("CI"), "there is no Chromium, and CI must not pass without the browser test"
         pytest.skip("needs Chromium, which is not on this machine and could not be installed (make browser)")
     arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={microphone}"]
     with sync_playwright() as playwright:

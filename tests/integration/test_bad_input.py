@@ -35,6 +35,8 @@ BAD_BEGINNINGS: list[tuple[Any, str, int, str]] = [
     (START | {"encoding": "opus"}, "malformed_message", 1007, "opus"),
     (START | {"channels": 6}, "unsupported_audio", 1003, "6"),
     (START | {"language": "de"}, "unsupported_language", 1008, "de"),
+    (START | {"task": "translate"}, "unsupported_task", 1008, "translate"),
+    (START | {"title": "a\0b"}, "malformed_message", 1007, "title"),
     (START | {"resume": "token"}, "resume_unsupported", 1008, "resume"),
     (1.6, "start_timeout", 1008, "1.5 s"),
 ]

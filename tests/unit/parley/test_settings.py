@@ -37,6 +37,22 @@ def test_a_wrong_value_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("PARLEY_GATEWAY__SEGMENTER__SILENCE_THRESHOLD", "0.7", "silence_threshold is above speech_threshold"),
+        ("PARLEY_GATEWAY__SEGMENTER__TAIL_MS", "600", "tail_ms is above trailing_silence_ms"),
+        ("PARLEY_ENGINE__MAX_SEGMENT_S", "20", "engine.max_segment_s"),
+    ],
+)
+def test_settings_that_contradict_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SetupError, match=named):
+        load_settings()
+
+
 @pytest.mark.parametrize(("text", "named"), [("[engine\n", "settings.toml"), ("[engine]\nmodle = 'x'\n", "MODLE")])
 def test_a_broken_settings_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, named: str

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway import failures
 from parley import wire
-from parley.errors import ClientError
+from parley.errors import AtCapacity, ClientError, EngineError
 
 PROTOCOL_PAGE = Path(__file__).parents[3] / "docs" / "protocol.md"
 
@@ -25,6 +26,12 @@ def test_every_example_on_the_protocol_page_is_a_message() -> None:
         shown.add(type(message))
         assert parse[sender](message.to_json()) == message
     assert shown == {*wire.ClientMessage.__args__, *wire.ServerMessage.__args__}
+
+
+def test_every_code_that_closes_a_session_is_on_the_protocol_page() -> None:
+    codes = {*failures.CLOSE_CODES, *(kind.code for kind in (EngineError, AtCapacity))}
+    missing = [code for code in codes if f"| `{code}` |" not in PROTOCOL_PAGE.read_text()]
+    assert missing == []
 
 
 @pytest.mark.parametrize(
