@@ -1,1 +1,1 @@
-"""Search and answers over what was said. Nothing is here yet but its place in the import rules."""
+"""Search and answers over what was said: so far only their place in the import rules."""

@@ -120,7 +120,7 @@ async def test_a_title_can_be_given_and_taken_away(client: httpx.AsyncClient, re
         ("{}", "title"),
         ('{"title": ""}', "title"),
         ('{"name": "x"}', "name"),
-        ('{"title": "a\\u0000b"}', "title"),,
+        ('{"title": "a\\u0000b"}', "title"),
     ],
 )
 async def test_a_bad_title_is_refused_with_what_was_wrong(

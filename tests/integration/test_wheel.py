@@ -11,7 +11,18 @@ ROOT = Path(__file__).parents[2]
 def test_the_wheel_carries_queries_migrations_and_the_demo_clip(tmp_path: Path) -> None:
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "-q", "--local", ROOT, source], check=True)
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(source),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     [wheel] = tmp_path.glob("parley-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
