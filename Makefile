@@ -32,8 +32,8 @@ web: install ## Build the page
 	@scripts/build-web $(BIN)
 
 test: $(VENV)/.installed-dev web browser ## Run every test
-	@$(BIN)/python -m pytest
 	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+	@$(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev ## Lint, types, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -30,7 +30,7 @@ def blob_prefix(recording_id: str) -> str:
 
 
 class Journal:
-    """One recording's writer. `append` takes samples, `run` writes them, `close` waits until all are written."""
+    """One recording's writer: `append` takes samples, `run` writes them part by part, `close` ends it."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Journal:
         self._pending_samples = 0
         self.durable = 0
         """Samples from the beginning that are durable."""
+        self._wanted = 0
         self._closing = False
         self._changed = asyncio.Condition()
 
@@ -65,6 +66,13 @@ class Journal:
             if self._pending_samples >= self._part_samples:
                 self._changed.notify_all()
 
+    async def until_durable(self, sample: int) -> None:
+        """Waits until everything before `sample` is durable; what of it is pending is written at once."""
+        async with self._changed:
+            self._wanted = max(self._wanted, sample)
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: self.durable >= sample)
+
     async def close(self) -> None:
         """No more audio comes: what is left becomes the last part. `run` ends when it is written."""
         async with self._changed:
@@ -75,7 +83,7 @@ class Journal:
         """Writes parts until closed and done. A storage that is away is tried again for ever."""
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._closing or self._pending_samples >= self._part_samples)
+                await self._changed.wait_for(self._is_due)
                 samples, self._pending = self._pending, []
                 size, self._pending_samples = self._pending_samples, 0
             if not size:
@@ -83,6 +91,10 @@ class Journal:
             await self._write(np.concatenate(samples))
             async with self._changed:
                 self._changed.notify_all()
+
+    def _is_due(self) -> bool:
+        wanted = self._pending_samples > 0 and self.durable < self._wanted
+        return self._closing or wanted or self._pending_samples >= self._part_samples
 
     async def _write(self, samples: Samples) -> None:
         start, end = self.durable, self.durable + len(samples)

@@ -139,7 +139,11 @@ async def delete_recording(request: Request) -> Response:
     recordings = _recordings(request)
     recording = await recordings.get(_id(request))
     if recording.state == "recording":
-        raise ClientError("The recording is still being made; stop it first.", code="still_recording")
+        raise ClientError(
+            "The recording is still being made; stop it first. If whoever made it is gone, try again in half a minute.",
+            code="still_recording",
+            retryable=True,
+        )
     await _gateway(request).blobs.delete_prefix(blob_prefix(recording.id))
     await recordings.delete(recording.id)
     await _publish(request, "deleted", recording.id)
@@ -153,8 +157,7 @@ async def get_audio(request: Request) -> Response:
     recording = await _recordings(request).get(_id(request))
     wav = WavFile(recording.samples)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-    if query.download:
-        headers |= _attachment(recording, "wav")
+    headers |= _disposition(recording, "wav", download=query.download)
     start, end, status = 0, wav.size, 200
     if (asked := parse_range(request.headers.get("range"), wav.size)) is not None:
         start, end, status = *asked, 206
@@ -173,7 +176,7 @@ async def get_transcript(request: Request) -> Response:
     query = query_of(request, TranscriptQuery)
     recording = await _recordings(request).get(_id(request))
     segments = [segment for segment in await _recordings(request).segments(recording.id) if segment.words]
-    headers = _attachment(recording, query.format) if query.download else {}
+    headers = _disposition(recording, query.format, download=query.download)
     if query.format != "json":
         media_type, write = FORMATS[query.format]
         return Response(write(segments), media_type=media_type, headers=headers)
@@ -213,9 +216,9 @@ def _json(body: BaseModel) -> Response:
     return Response(body.model_dump_json(), media_type="application/json")
 
 
-def _attachment(recording: Recording, extension: str) -> dict[str, str]:
+def _disposition(recording: Recording, extension: str, *, download: bool) -> dict[str, str]:
     name = quote(f"{recording.title or recording.created_at.strftime('Recording %Y-%m-%d %H.%M')}.{extension}", safe="")
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return {"Content-Disposition": f"{'attachment' if download else 'inline'}; filename*=UTF-8''{name}"}
 
 
 def _to_cursor(recording: Recording) -> str:
@@ -229,4 +232,4 @@ def _from_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         created, recording_id = base64.urlsafe_b64decode(cursor).decode().split(" ")
         return datetime.fromisoformat(created).astimezone(UTC), str(UUID(recording_id))
     except (ValueError, OverflowError):
-        raise ClientError(f"cursor {cursor[:80]!r} is none that this server gave.") from None
+        raise ClientError(f"cursor {cursor[:80]!r} is not valid.", code="bad_request") from None

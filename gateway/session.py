@@ -26,7 +26,7 @@ from parley.errors import BackendError, ClientError, EngineError, ParleyError
 from parley.logs import bind, get_logger
 from parley.transcript import RecordingState, Segment, samples_to_ms
 
-_HEARTBEAT_S = 30
+_HEARTBEAT_S = 10
 _STORE_RETRY_S = 0.5
 _RESCUE_TIMEOUT_S = 5.0
 _SLICE = SAMPLE_RATE // 2
@@ -290,6 +290,8 @@ class LiveSession:
             await self._store_final(segment)
 
     async def _store_final(self, segment: Segment) -> None:
+        """A final is never beyond the durable audio, so whoever resumes needs no more than that (invariant 3)."""
+        await self._journal.until_durable(segment.end)
         await self._stored(lambda: self._recordings.add_segment(self._recording_id, segment))
         self._outbox.post(wire.Final.of(segment))
         metrics.FINAL_LATENCY_S.observe(time.monotonic() - self._endpoint_at.pop(segment.number))

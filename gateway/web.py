@@ -3,14 +3,30 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 _NOT_BUILT = """<!doctype html><html lang="en"><title>Parley</title>
 <body style="font: 18px/30px system-ui; margin: 64px">
 <p>Parley is running, but its page is not built yet.</p><p>Run <code>make web</code>, then start Parley again.</p>"""
+
+
+class _Files(StaticFiles):
+    """The build's files. A path that is none of them gets the app, which says so, where a browser asks for a page."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            asks_for_page = "text/html" in Headers(scope=scope).get("accept", "")
+            if error.status_code != 404 or not asks_for_page or path.startswith("api"):
+                raise
+            return FileResponse(Path(str(self.directory)) / "index.html", 404, headers={"Cache-Control": "no-cache"})
 
 
 def web_routes(folder: Path) -> list[BaseRoute]:
@@ -28,5 +44,5 @@ def web_routes(folder: Path) -> list[BaseRoute]:
         Route("/", page("index.html")),
         Route("/recordings/{id}", page("index.html")),
         Route("/api/docs", page("api.html")),
-        *([Mount("/", StaticFiles(directory=folder))] if folder.is_dir() else []),
+        *([Mount("/", _Files(directory=folder))] if folder.is_dir() else []),
     ]

@@ -17,7 +17,7 @@ beginning of the recording, `samples` counts are at 16 kHz.
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 
 from parley.audio import AudioFormat, Encoding
 from parley.errors import ClientError, ParleyError
@@ -29,6 +29,8 @@ MAX_TEXT_CHARACTERS = 262_144
 
 _TAGS = ("start", "finalize", "stop", "ping")
 """Pydantic names the message type in front of a field's place."""
+_PLAIN = {"extra_forbidden": "there is no such field", "union_tag_not_found": "type is missing"}
+"""Pydantic's errors in plainer words."""
 
 _M = TypeVar("_M")
 
@@ -49,12 +51,12 @@ class _Message(BaseModel):
 
 
 class Start(_Message):
-    """The first message. `language` is an ISO 639-1 code, absent to detect it; `vocabulary` are words to expect."""
+    """The first message. `language` is an ISO 639 code of two or three letters, absent to detect it; `vocabulary` are words to expect."""
 
     type: Literal["start"] = "start"
-    sample_rate: int
+    sample_rate: StrictInt
     encoding: Encoding = "pcm_s16le"
-    channels: int = 1
+    channels: StrictInt = 1
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     task: Literal["transcribe", "translate"] = "transcribe"
     vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=200)
@@ -264,7 +266,11 @@ def _parse(adapter: TypeAdapter[_M], text: str) -> _M:
 def explain(error: ValidationError) -> str:
     """One sentence for a validation error: the field, the value that was wrong, and what was expected."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "type"
-    given = json.dumps(first.get("input"), default=str)
-    given = given if len(given) <= 80 else given[:77] + "…"
-    return f"{where}: {first['msg'].rstrip('.')} (given: {given})."
+    where = ".".join(str(part) for part in first["loc"] if part not in _TAGS)
+    wrong = _PLAIN.get(first["type"], first["msg"].rstrip("."))
+    given = first.get("input")
+    if isinstance(given, bytes):
+        given = given.decode(errors="replace")
+    shown = json.dumps(given, default=str, ensure_ascii=False)
+    shown = shown if len(shown) <= 80 else shown[:77] + "…"
+    return f"{where}: {wrong} (given: {shown})." if where else f"{wrong} (given: {shown})."

@@ -79,7 +79,7 @@ class Recordings:
         await self._query("touch_recording", id=UUID(recording_id))
 
     async def finish(self, recording_id: str, state: RecordingState) -> None:
-        """Closes the recording; its language becomes the one that was spoken longest."""
+        """Closes the recording."""
         await self._query("finish_recording", id=UUID(recording_id), state=state)
 
     async def add_part(self, recording_id: str, part: AudioPart) -> None:

@@ -24,12 +24,7 @@ DELETE FROM recordings WHERE id = :id AND owner = :owner RETURNING id;
 UPDATE recordings SET alive_at = now() WHERE id = :id AND owner = :owner;
 
 -- name: finish_recording!
-UPDATE recordings
-SET state = :state,
-    language = (SELECT s.language FROM segments s
-                WHERE s.recording_id = :id AND s.text <> ''
-                GROUP BY s.language ORDER BY sum(s.end_sample - s.start_sample) DESC LIMIT 1)
-WHERE id = :id AND owner = :owner;
+UPDATE recordings SET state = :state WHERE id = :id AND owner = :owner;
 
 -- name: add_part!
 -- A part that is there already is left as it is, so that writing it twice changes nothing.

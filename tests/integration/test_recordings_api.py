@@ -5,6 +5,7 @@ import io
 import json
 import wave
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from parley.embedded.server import RunningServer
 from tests.conftest import CLIPS
 from tests.integration.live import chunked, samples_of, speak
 
+WEB = Path(__file__).parents[2] / "web" / "dist"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -62,6 +64,7 @@ async def test_the_audio_is_a_wav_and_ranges_are_its_parts(client: httpx.AsyncCl
         assert file.readframes(10**9) == samples_of(CLIPS[6]).tobytes()
     part = await client.get(path, headers={"Range": "bytes=1000-70000"})
     assert part.status_code == 206
+    assert part.headers["content-disposition"].startswith("inline; filename")
     assert part.headers["content-range"] == f"bytes 1000-70000/{len(whole.content)}"
     assert part.content == whole.content[1000:70001]
     beyond = await client.get(path, headers={"Range": "bytes=99999999-"})
@@ -163,6 +166,16 @@ async def test_a_bad_query_is_refused_with_what_was_wrong(client: httpx.AsyncCli
     assert answer.status_code == 400
     assert query.split("=")[0] in answer.json()["error"]["message"]
     assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_browser_that_asks_for_an_unknown_page_gets_the_app(client: httpx.AsyncClient) -> None:
+    if not (WEB / "index.html").is_file():
+        pytest.skip("needs the built page (make web)")
+    page = await client.get("/foo/bar", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert page.text == (WEB / "index.html").read_text()
+    assert (await client.get("/foo/bar")).json()["error"]["code"] == "http_404"
+    assert (await client.get("/../../etc/passwd", headers={"Accept": "text/html"})).text == page.text
 
 
 async def test_a_wrong_path_or_method_answers_in_the_same_shape(client: httpx.AsyncClient) -> None:

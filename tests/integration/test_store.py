@@ -85,7 +85,7 @@ async def test_a_final_never_changes_and_a_part_is_written_once(mine: Recordings
 
 async def test_a_recording_whose_gateway_is_silent_counts_as_interrupted(mine: Recordings, pool: asyncpg.Pool) -> None:
     made = await mine.create()
-    await pool.execute("UPDATE recordings SET alive_at = now() - interval '3 minutes' WHERE id = $1", made)
+    await pool.execute("UPDATE recordings SET alive_at = now() - interval '31 seconds' WHERE id = $1", made)
     assert (await mine.get(made)).state == "interrupted"
     await mine.touch(made)
     assert (await mine.get(made)).state == "recording"

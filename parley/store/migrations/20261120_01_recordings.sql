@@ -9,8 +9,7 @@ CREATE TABLE recordings (
     state       text NOT NULL DEFAULT 'recording' CHECK (state IN ('recording', 'finished', 'interrupted')),
     created_at  timestamptz NOT NULL DEFAULT now(),
     alive_at    timestamptz NOT NULL DEFAULT now(),
-    samples     bigint NOT NULL DEFAULT 0 CHECK (samples >= 0),
-    language    text
+    samples     bigint NOT NULL DEFAULT 0 CHECK (samples >= 0)
 );
 COMMENT ON COLUMN recordings.alive_at IS 'last sign of the gateway that records it';
 COMMENT ON COLUMN recordings.samples IS 'durable audio, samples at 16 kHz';
@@ -38,11 +37,15 @@ CREATE TABLE segments (
     PRIMARY KEY (recording_id, number)
 );
 
--- A recording whose gateway has given no sign for two minutes was interrupted, whatever its row says.
+-- A recording whose gateway has given no sign for half a minute was interrupted, whatever its row says. Its language is
+-- the one that was spoken longest.
 CREATE VIEW recording_list AS
-SELECT r.id, r.owner, r.title, r.created_at, r.samples, r.language,
-       CASE WHEN r.state = 'recording' AND r.alive_at < now() - interval '2 minutes' THEN 'interrupted'
+SELECT r.id, r.owner, r.title, r.created_at, r.samples,
+       CASE WHEN r.state = 'recording' AND r.alive_at < now() - interval '30 seconds' THEN 'interrupted'
             ELSE r.state END AS state,
+       (SELECT s.language FROM segments s
+        WHERE s.recording_id = r.id AND s.text <> ''
+        GROUP BY s.language ORDER BY sum(s.end_sample - s.start_sample) DESC LIMIT 1) AS language,
        coalesce((SELECT left(string_agg(first.text, ' ' ORDER BY first.number), 200)
                  FROM (SELECT s.text, s.number FROM segments s
                        WHERE s.recording_id = r.id AND s.text <> ''

@@ -80,6 +80,20 @@ async def test_every_sample_is_kept_once_and_in_order(sizes: list[int]) -> None:
     assert troubles == []
 
 
+async def test_what_is_waited_for_is_written_before_its_part_is_full() -> None:
+    storage = Storage()
+    acks: list[int] = []
+    it = journal(storage, acks, [])
+    running = asyncio.create_task(it.run())
+    await it.append(np.zeros(PART // 2, np.int16))
+    async with asyncio.timeout(5):
+        await it.until_durable(PART // 2)
+        await it.until_durable(10)
+    assert acks == [PART // 2]
+    await it.close()
+    await running
+
+
 async def test_nothing_is_acknowledged_before_it_is_written_and_troubles_are_told() -> None:
     storage = Storage(True, True, False, True, False, False)
     acks, troubles = await write(storage, [PART])

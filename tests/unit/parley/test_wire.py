@@ -47,6 +47,7 @@ def test_every_code_that_closes_a_session_is_on_the_protocol_page() -> None:
         ('{"sample_rate": 16000}', "type"),
         ('{"type": "start"}', "sample_rate"),
         ('{"type": "start", "sample_rate": "fast"}', "fast"),
+        ('{"type": "start", "sample_rate": "16000"}', '"16000"'),
         ('{"type": "start", "sample_rate": 16000, "encoding": "mp3"}', "mp3"),
         ('{"type": "start", "sample_rate": 16000, "langauge": "en"}', "langauge"),
         ('{"type": "start", "sample_rate": 16000, "language": "English"}', "English"),
