@@ -3,90 +3,67 @@
 Each stream plays real speech through a real WebSocket at the pace of a microphone. Measured are
 
 - **refresh**: from a sample's arrival at the server to the screen's first partial that covers it: the age of the oldest
-  uncovered audio at each partial, while a segment is open (the time between updates plus the decode);
+  uncovered audio at each partial, while a segment is open (the time between updates plus the decode). Speech that no
+  partial covered for longer than the limit before it ended counts with that age, so a starved stream does not hide;
+- **lag**: of each partial, from the newest audio in it to its being sent, by the server's own word;
 - **final**: from the end of the speech (the last word's own end, known from the clip) to its final;
 - **endpoint**: from the audio of the segment's end being sent to the final: what the engine adds after the silence.
+
+`--find-limit` looks for the largest number of streams with refresh p95 and final p95 of a second at most.
 """
 
 import argparse
 import asyncio
-import json
-import os
-import platform
-import sys
+import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import report
+from benchmarks.limit import find_limit
+from benchmarks.speech import MINI_WHISPER, Corpus, Speech, default_manifest
+from benchmarks.streams import LIMIT_S, Measured, Pacer, run_streams, summarise
+from benchmarks.usage import Meter, parley_parts
 from parley import wire
-from parley.audio import SAMPLE_RATE, Samples
-from parley.client import LiveClient, open_session
+from parley.audio import SAMPLE_RATE
+from parley.client import open_session
 from parley.embedded.server import RunningServer, running_server
-from parley.media import decode_file
+from parley.errors import ClientError, ParleyError, SetupError
 from parley.transcript import ms_to_samples
 
-ROOT = Path(__file__).parents[1]
-MINI_WHISPER = ROOT / "tests" / "assets" / "mini-whisper"
-RESULTS = Path(__file__).parent / "results"
-CHUNK = SAMPLE_RATE // 10
+PROBE_S = 30.0
+"""Seconds of audio of each stream in one probe for the limit."""
+_WARM_UP_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """Samples to play and where, in samples, each stretch of speech in them ends."""
+class ParleyPlayer:
+    """Plays speech into one session and notes when each answer came."""
 
-    samples: Samples
-    speech_ends: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Measured:
-    """Seconds, one value an event, of one stream."""
-
-    refresh_s: list[float] = field(default_factory=list)
-    final_s: list[float] = field(default_factory=list)
-    endpoint_s: list[float] = field(default_factory=list)
-    finals: int = 0
-    errors: list[str] = field(default_factory=list)
-
-
-class Player:
-    """Plays speech into one session at real time and notes when each answer came."""
-
-    def __init__(self, speech: Speech) -> None:
+    def __init__(self, url: str, speech: Speech, language: str | None) -> None:
+        self._url = url
         self._speech = speech
-        self._began = 0.0
+        self._language = language
+        self._pacer = Pacer(speech, lambda speech: speech.samples.data.cast("B"))
         self._covered = 0
         self.measured = Measured()
 
-    async def play(self, url: str) -> Measured:
-        async with open_session(url, wire.Start(sample_rate=SAMPLE_RATE)) as session:
-            self._began = time.monotonic()
-            sending = asyncio.create_task(self._send(session))
-            async for message in session:
-                self._note(message)
-            await sending
-        return self.measured
+    async def play(self) -> None:
+        start = wire.Start(sample_rate=SAMPLE_RATE, language=self._language)
+        try:
+            async with open_session(self._url, start) as session, asyncio.TaskGroup() as tasks:
+                self._pacer.begin()
 
-    async def _send(self, session: LiveClient) -> None:
-        samples = self._speech.samples
-        for start in range(0, len(samples), CHUNK):
-            end = min(start + CHUNK, len(samples))
-            await asyncio.sleep(max(0.0, self._sent_at(end) - time.monotonic()))
-            await session.send_audio(samples[start:end].tobytes())
-        await session.send(wire.Stop())
+                async def send() -> None:
+                    await self._pacer.send_all(session.send_audio)
+                    await session.send(wire.Stop())
 
-    def _sent_at(self, sample: int) -> float:
-        """When the chunk that holds `sample` left, on the monotonic clock."""
-        return self._began + -(-sample // CHUNK) * CHUNK / SAMPLE_RATE
+                sending = tasks.create_task(send())
+                async for message in session:
+                    self._note(message)
+                sending.cancel()
+        except* ParleyError as errors:
+            self.measured.errors += [error.code for error in errors.exceptions if isinstance(error, ParleyError)]
 
     def _note(self, message: wire.ServerMessage) -> None:
         now = time.monotonic()
@@ -94,9 +71,10 @@ class Player:
             case wire.SpeechStart():
                 self._covered = max(self._covered, ms_to_samples(message.start_ms))
             case wire.Partial():
-                arrived = min(int((now - self._began) * SAMPLE_RATE), len(self._speech.samples))
-                self.measured.refresh_s.append(max(0.0, now - self._sent_at(self._covered + 1)))
-                self._covered = max(self._covered, arrived - ms_to_samples(message.lag_ms))
+                spoken = self._pacer.spoken(now)
+                self.measured.refresh_s.append(max(0.0, now - self._pacer.sent_at(self._covered)))
+                self.measured.lag_s.append(message.lag_ms / 1000)
+                self._covered = max(self._covered, spoken - ms_to_samples(message.lag_ms))
             case wire.Final():
                 self._note_final(message, now)
             case wire.Error():
@@ -106,153 +84,111 @@ class Player:
 
     def _note_final(self, final: wire.Final, now: float) -> None:
         end = ms_to_samples(final.end_ms)
-        self._covered = max(self._covered, end)
         self.measured.finals += 1
-        self.measured.endpoint_s.append(max(0.0, now - self._sent_at(end)))
-        ends = [at for at in self._speech.speech_ends if ms_to_samples(final.start_ms) < at <= end]
-        if ends:
-            self.measured.final_s.append(now - self._began - ends[-1] / SAMPLE_RATE)
+        self.measured.endpoint_s.append(max(0.0, now - self._pacer.sent_at(end - 1)))
+        speech_end = self._speech.last_end(ms_to_samples(final.start_ms), end)
+        if speech_end is not None:
+            self.measured.final_s.append(now - self._pacer.began - speech_end / SAMPLE_RATE)
+            starved_s = (speech_end - self._covered) / SAMPLE_RATE
+            if starved_s > LIMIT_S:
+                self.measured.refresh_s.append(starved_s)
+        self._covered = max(self._covered, end)
 
 
-def load_speech(manifest: Path, seconds: float, first: int) -> Speech:
-    """Clips of a manifest, one after the other from the `first` on, until there is enough."""
-    entries = [json.loads(line) for line in manifest.read_text().splitlines()]
-    entries = [entry for entry in entries if entry.get("segments")]
-    pieces, ends, length, index = [], [], 0, first
-    while length < seconds * SAMPLE_RATE:
-        entry = entries[index % len(entries)]
-        samples = np.concatenate(list(decode_file(manifest.parent / entry["file"])))
-        pieces.append(samples)
-        ends += [length + int(segment["end"] * SAMPLE_RATE) for segment in entry["segments"]]
-        length, index = length + len(samples), index + 1
-    return Speech(np.concatenate(pieces), tuple(ends))
+class ParleyBench:
+    """One running server to measure, again and again."""
+
+    def __init__(self, server: RunningServer, corpus: Corpus, language: str | None) -> None:
+        self._server = server
+        self._corpus = corpus
+        self._language = language
+
+    def measure(self, streams: int, seconds: float) -> dict[str, Any]:
+        """Plays `seconds` of speech in each of `streams`."""
+        return asyncio.run(self._measure([self._corpus.speech(seconds, first=index) for index in range(streams)]))
+
+    async def _measure(self, speeches: Sequence[Speech]) -> dict[str, Any]:
+        players = [ParleyPlayer(self._server.base_url, speech, self._language) for speech in speeches]
+        meter = Meter(parley_parts(self._server.process.pid))
+        completed = await run_streams(players)
+        return summarise([player.measured for player in players]) | {"completed": completed} | meter.read()
 
 
-async def run_streams(url: str, speeches: Sequence[Speech]) -> list[Measured]:
-    """All streams at once, begun a little apart, as people do."""
-
-    async def one(index: int, speech: Speech) -> Measured:
-        await asyncio.sleep(index * 0.37 % 3)
-        return await Player(speech).play(url)
-
-    return await asyncio.gather(*(one(index, speech) for index, speech in enumerate(speeches)))
-
-
-def percentiles(values: Sequence[float], *which: int) -> dict[str, float]:
-    found = np.percentile(values, which) if len(values) else [float("nan")] * len(which)
-    return {f"p{percent}": round(float(value), 3) for percent, value in zip(which, found, strict=True)}
-
-
-def processes(server: RunningServer) -> dict[str, psutil.Process]:
-    """The gateway's and the engine's processes, by name."""
-    found: dict[str, psutil.Process] = {}
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        words = process.cmdline()
-        for name in ("gateway", "stream_engine"):
-            if name in words:
-                found[name] = process
-    return found
-
-
-def summarise(measured: Sequence[Measured], usage: dict[str, Any]) -> dict[str, Any]:
-    refresh = [value for one in measured for value in one.refresh_s]
-    final = [value for one in measured for value in one.final_s]
-    endpoint = [value for one in measured for value in one.endpoint_s]
-    result: dict[str, Any] = {"streams": len(measured)}
-    for name, values, which in (
-        ("refresh", refresh, (50, 95)),
-        ("final", final, (50, 95, 99)),
-        ("endpoint", endpoint, (50, 95)),
-    ):
-        result |= {f"{name}_{percent}_s": value for percent, value in percentiles(values, *which).items()}
-    errors = sorted({code for one in measured for code in one.errors})
-    return result | {"partials": len(refresh), "finals": sum(one.finals for one in measured), "errors": errors} | usage
-
-
-def hardware() -> dict[str, Any]:
-    model = (
-        next(
-            (
-                line.split(":")[1].strip()
-                for line in Path("/proc/cpuinfo").read_text().splitlines()
-                if "model name" in line
-            ),
-            platform.processor(),
-        )
-        if Path("/proc/cpuinfo").exists()
-        else platform.processor()
-    )
-    return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
-
-
-def measure(args: argparse.Namespace) -> dict[str, Any]:
-    speeches = [load_speech(args.audio, args.seconds, first=index) for index in range(args.streams)]
-    env = {"PARLEY_ENGINE__MODEL": str(args.model)}
-    if args.final_window:
-        env["PARLEY_ENGINE__FINAL_WINDOW"] = args.final_window
+@contextlib.contextmanager
+def parley_bench(
+    corpus: Corpus, model: Path, *, final_window: str | None, threads: int = 0, language: str | None = "en"
+) -> Iterator[ParleyBench]:
+    """A warm server with the model in the folder `model`. `threads`: of a decode; 0: the engine's choice."""
+    if not (model / "model.bin").is_file():
+        raise ClientError(f"--model must be a folder with a CTranslate2 model (given: {model}).", code="no_such_file")
+    env = {"PARLEY_ENGINE__MODEL": str(model.resolve()), "PARLEY_ENGINE__CPU_THREADS": str(threads)}
+    if final_window:
+        env["PARLEY_ENGINE__FINAL_WINDOW"] = final_window
     with running_server(env=env) as server:
-        asyncio.run(run_streams(server.base_url, [load_speech(args.audio, 3, first=0)]))  # warm-up
-        parts = processes(server)
-        before = {name: sum(process.cpu_times()[:2]) for name, process in parts.items()}
-        began = time.monotonic()
-        measured = asyncio.run(run_streams(server.base_url, speeches))
-        elapsed = time.monotonic() - began
-        usage = {}
-        for name, process in parts.items():
-            key = name.removeprefix("stream_")
-            usage[f"{key}_cpu_share"] = round((sum(process.cpu_times()[:2]) - before[name]) / elapsed, 3)
-            usage[f"{key}_memory_mib"] = round(process.memory_info().rss / 2**20, 1)
-    return summarise(measured, usage)
+        bench = ParleyBench(server, corpus, language)
+        bench.measure(1, _WARM_UP_S)
+        yield bench
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--streams", type=int, default=1, help="sessions at once (default 1)")
-    parser.add_argument("--seconds", type=float, default=60, help="audio of each session (default 60)")
+def final_window(text: str) -> str:
+    """`full`, `fit` or a number of seconds up to 30, as the setting wants it."""
+    if text not in ("full", "fit"):
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= 30:
+            raise argparse.ArgumentTypeError(f"must be full, fit or seconds up to 30 (given: {text!r})")
+    return text
+
+
+def add_speech_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--language", default="en", help="of the speech; `auto` detects it (default en)")
+    parser.add_argument(
+        "--audio", type=Path, default=default_manifest(), help="manifest of clips (default: real ones if at hand)"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--streams", type=int, default=1, help="sessions at once; to begin with, for --find-limit")
+    parser.add_argument("--find-limit", action="store_true", help="look for the largest number of sessions")
+    parser.add_argument("--seconds", type=float, help=f"audio of each session (default 60; --find-limit {PROBE_S:g})")
     parser.add_argument(
         "--model", type=Path, default=MINI_WHISPER / "model", help="Whisper model folder (default: the miniature one)"
     )
-    parser.add_argument("--final-window", help="full, fit or seconds (default: the engine's)")
-    parser.add_argument(
-        "--audio",
-        type=Path,
-        default=MINI_WHISPER / "examples" / "manifest.jsonl",
-        help="manifest of clips with segment times",
-    )
-    parser.add_argument("--json", action="store_true", help="print one object as the last line")
-    parser.add_argument("--save", action="store_true", help="write the result to benchmarks/results/")
+    parser.add_argument("--final-window", type=final_window, help="full, fit or seconds (default: the engine's)")
+    parser.add_argument("--threads", type=int, default=0, help="of a decode on a CPU (default: the engine's)")
+    add_speech_options(parser)
+    report.add_output_options(parser)
+    return parser
+
+
+def main() -> None:
+    parser = _parser()
     args = parser.parse_args()
-    if args.streams < 1 or args.seconds <= 0:
-        parser.error(f"--streams and --seconds must be positive (given: {args.streams}, {args.seconds:g})")
-    print(f"{args.streams} stream(s), {args.seconds:g} s each, {args.model.name} …", file=sys.stderr)
-    result = measure(args)
-    report(result)
-    if args.save:
-        save("live", result, args)
-    if args.json:
-        print(json.dumps(result))
+    seconds = args.seconds if args.seconds is not None else PROBE_S if args.find_limit else 60.0
+    if args.streams < 1 or seconds <= 0 or args.threads < 0:
+        parser.error(f"--streams and --seconds must be positive (given: {args.streams}, {seconds:g})")
+    try:
+        result = _run(args, seconds)
+    except (ClientError, SetupError) as error:
+        parser.error(str(error))
+    report.finish(f"live-{'limit' if args.find_limit else args.streams}-{result['model']}", result, args)
 
 
-def report(result: dict[str, Any]) -> None:
-    table = Table("measure", "value")
-    for key, value in result.items():
-        table.add_row(key, str(value))
-    Console(stderr=True).print(table)
-
-
-def save(name: str, result: dict[str, Any], args: argparse.Namespace) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    options = {key: str(value) for key, value in vars(args).items() if key not in ("json", "save", "audio", "model")}
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "model": args.model.parent.name,
-        **options,
-        **hardware(),
-        **result,
-    }
-    path = RESULTS / f"{record['date']}-{name}-{args.streams}.json"
-    path.write_text(json.dumps(record, indent=2) + "\n")
-    print(f"saved in {path.relative_to(ROOT)}", file=sys.stderr)
+def _run(args: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    corpus = Corpus(args.audio)
+    language = None if args.language == "auto" else args.language
+    model = args.model.name if args.model.name != "model" else args.model.parent.name
+    about = {"model": model, "final_window": args.final_window or "default", "speech": corpus.label}
+    report.progress(f"{model}, {seconds:g} s of {corpus.label} in each stream …")
+    with parley_bench(
+        corpus, args.model, final_window=args.final_window, threads=args.threads, language=language
+    ) as bench:
+        if not args.find_limit:
+            return about | bench.measure(args.streams, seconds)
+        return about | find_limit(lambda streams: bench.measure(streams, seconds), args.streams)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ class _Message(BaseModel):
 
 
 class Start(_Message):
-    """The first message. `language` is an ISO 639 code of two or three letters, absent to detect it; `vocabulary` are words to expect."""
+    """The first message.
+
+    `language` is an ISO 639 code of two or three letters, absent to detect it; `vocabulary` are words to expect.
+    """
 
     type: Literal["start"] = "start"
     sample_rate: StrictInt
