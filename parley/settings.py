@@ -100,7 +100,9 @@ class EngineSettings(_Slice):
     compute_type: str = "auto"
     """CTranslate2 compute type (`int8`, `float16`, …); `auto`: int8 on a CPU, float16 on a GPU."""
     cpu_threads: int = Field(default=0, ge=0)
-    """Threads of one decode on a CPU; 0: one for each core."""
+    """Threads of one decode on a CPU; 0: one for small models, up to four for others."""
+    replicas: int = Field(default=0, ge=0)
+    """Decodes that run at the same time; 0: as many as the cores have room for, one on a GPU."""
     beam_size: int = Field(default=5, ge=1, le=20)
     """Beam of finals. Partials are decoded greedily."""
     hub_timeout_s: float = Field(default=5.0, gt=0)
@@ -113,6 +115,9 @@ class EngineSettings(_Slice):
     """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds."""
     max_batch: int = Field(default=16, ge=1)
     """Windows decoded together at most."""
+    max_batch_s: float = Field(default=0.0, ge=0)
+    """Seconds of windows decoded together at most, so that no batch holds up the next for long; 0: 32 on a CPU, no
+    limit on a GPU."""
     max_wait_s: float = Field(default=8.0, gt=0)
     """Seconds that live decodes may wait for the device before new live sessions are refused."""
     max_segment_s: float = Field(default=30.0, ge=3, le=30)

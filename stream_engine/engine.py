@@ -19,8 +19,11 @@ from stream_engine.windows import Lane, padded_samples
 log = get_logger(__name__)
 
 
+_MOST_REPLICAS = 64
+
+
 class Engine:
-    """One device with one recogniser. `load` makes the recogniser; it runs in the device's thread."""
+    """One device with one recogniser. `load` makes the recogniser; it runs in a thread of the device."""
 
     def __init__(self, settings: EngineSettings, load: Callable[[], Recognizer]) -> None:
         self.settings = settings
@@ -45,7 +48,7 @@ class Engine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Loads and decodes in the background while the block runs."""
-        device = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+        device = ThreadPoolExecutor(max_workers=_MOST_REPLICAS, thread_name_prefix="device")
         work = asyncio.create_task(self._run(device), name="engine")
         try:
             yield
@@ -70,7 +73,8 @@ class Engine:
     async def _start(self, device: ThreadPoolExecutor) -> Scheduler:
         loop = asyncio.get_running_loop()
         recognizer = await loop.run_in_executor(device, self._load)
-        await loop.run_in_executor(device, warm_up, recognizer, self.settings)
+        warming = (loop.run_in_executor(device, warm_up, recognizer, self.settings) for _ in range(recognizer.replicas))
+        await asyncio.gather(*warming)
         self.recognizer = recognizer
         self._scheduler = Scheduler(recognizer, device, self.settings)
         info = recognizer.info

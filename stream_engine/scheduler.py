@@ -1,6 +1,6 @@
-"""One device, shared by every session: whatever waits when it falls free becomes the next batch.
+"""One device, shared by every session: whatever waits when a replica of it falls free becomes the next batch.
 
-The decision is `windows.plan`; here it is carried out. Decodes run in the device's own thread, so the event loop
+The decision is `windows.plan`; here it is carried out. Decodes run in the device's own threads, so the event loop
 never waits for a computation. What waits is bounded: one partial a session, and the finals that a session may have.
 """
 
@@ -32,6 +32,9 @@ from stream_engine.windows import Lane, Waiting, padded_samples, plan
 log = get_logger(__name__)
 
 Outcome = Hypothesis | EngineError
+
+_CPU_BATCH_S = 32.0
+"""On a CPU a batch gains little beyond a few windows, and everybody else waits for its end."""
 
 _REPLACEABLE = (Lane.PARTIAL, Lane.DRAFT)
 """Lanes in which a session's newer decode takes the place of the one that waits."""
@@ -81,6 +84,8 @@ class Scheduler:
         self._device = device
         self._settings = settings
         self._clock = clock
+        batch_s = settings.max_batch_s or (_CPU_BATCH_S if recognizer.info.device == "cpu" else float("inf"))
+        self._max_samples = batch_s * SAMPLE_RATE
         self._numbers = itertools.count()
         self._waiting: dict[int, _Ticket] = {}
         self._replaceable: dict[tuple[int, Lane], int] = {}  # a session's partial and draft → number in _waiting
@@ -115,19 +120,26 @@ class Scheduler:
         return max((self._clock() - at for at in asked_at), default=0.0)
 
     async def run(self) -> None:
-        """Decodes until it is cancelled."""
+        """Decodes until it is cancelled: as many batches at once as the recogniser has replicas."""
+        async with asyncio.TaskGroup() as replicas:
+            for _ in range(self._recognizer.replicas):
+                replicas.create_task(self._serve())
+
+    async def _serve(self) -> None:
         while True:
             batch = plan(
                 (_waiting(ticket) for ticket in self._waiting.values()),
-                busy=(),
+                busy=self._in_flight.keys(),
                 max_batch=self._settings.max_batch,
+                max_samples=self._max_samples,
                 final_window=self._settings.final_window,
             )
             if batch:
                 await self._decode([self._take(chosen.asked) for chosen in batch])
-                continue
-            self._wake.clear()
-            await self._wake.wait()
+                self._wake.set()  # its sessions are free again, which another replica may be waiting for
+            else:
+                self._wake.clear()
+                await self._wake.wait()
 
     async def _decode(self, tickets: Sequence[_Ticket]) -> None:
         started = self._clock()
@@ -174,7 +186,7 @@ def _waiting(ticket: _Ticket) -> Waiting:
 
 
 def recognise(recognizer: Recognizer, windows: Sequence[Window]) -> list[Outcome]:
-    """Decodes a batch, in the device's thread. Where it fails, each window is tried alone, so one spoils no other."""
+    """Decodes a batch, in a thread of the device. Where it fails, each is tried alone, so one spoils no other."""
     try:
         return list(recognizer.decode(windows))
     except EngineError as error:

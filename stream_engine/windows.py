@@ -54,11 +54,17 @@ def padded_samples(samples: int, lane: Lane, final_window: FinalWindow) -> int:
 
 
 def plan(
-    waiting: Iterable[Waiting], *, busy: Collection[int], max_batch: int, final_window: FinalWindow
+    waiting: Iterable[Waiting],
+    *,
+    busy: Collection[int],
+    max_batch: int,
+    max_samples: float,
+    final_window: FinalWindow,
 ) -> tuple[Waiting, ...]:
     """The next batch: at most `max_batch` decodes of one lane and one padded length, one of each session.
 
-    Sessions in `busy` have a decode in flight and are passed over. Empty where nothing can run.
+    Together they are at most `max_samples` long when padded, or there is only one. Sessions in `busy` have a decode in
+    flight and are passed over. Empty where nothing can run.
     """
     batch: list[Waiting] = []
     taken = set(busy)
@@ -68,7 +74,8 @@ def plan(
             continue
         own = (decode.lane, padded_samples(decode.samples, decode.lane, final_window))
         group = group or own
-        if decode.lane > group[0] or len(batch) == max_batch:
+        full = len(batch) == max_batch or (batch and (len(batch) + 1) * group[1] > max_samples)
+        if decode.lane > group[0] or full:
             break
         if own == group:
             batch.append(decode)

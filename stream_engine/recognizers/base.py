@@ -29,7 +29,12 @@ class Window:
 
 
 class Recognizer(Protocol):
-    """Turns windows into words. Used by one thread only, the one that made it."""
+    """Turns windows into words. At most `replicas` threads decode at once."""
+
+    @property
+    def replicas(self) -> int:
+        """How many decodes may run at the same time."""
+        ...
 
     @property
     def info(self) -> RecognizerInfo:

@@ -7,8 +7,19 @@ from typing import Literal
 
 from parley.errors import BackendError, ParleyError, SetupError
 from parley.logs import get_logger
-from parley.model_files import LocalModel, best, default_name, find, in_cache, in_data, repo_of, what_is_missing
-from parley.model_hub import download, listing
+from parley.model_files import (
+    LocalModel,
+    best,
+    configured_model,
+    continued,
+    default_name,
+    in_cache,
+    in_data,
+    no_model,
+    remedy,
+    repo_of,
+)
+from parley.model_hub import detail, download, listing
 from parley.settings import EngineSettings, Settings
 from stream_engine.recognizers.base import Recognizer
 
@@ -20,7 +31,10 @@ _LOGGED_STEP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What would run, and why; nothing is loaded yet. Whisper lies in `folder`, or is first fetched from `repo`."""
+    """What would run, and why; nothing is loaded yet. Whisper lies in `folder`, or is first fetched from `repo`.
+
+    `detail` is for the log alone.
+    """
 
     name: Literal["faster-whisper", "pocketsphinx"]
     model: str
@@ -30,6 +44,7 @@ class Choice:
     repo: str | None = None
     fallback: bool = False
     remedy: str = ""
+    detail: str = ""
 
 
 def open_recognizer(settings: Settings) -> Recognizer:
@@ -44,7 +59,7 @@ def open_recognizer(settings: Settings) -> Recognizer:
         except BackendError as error:
             choice = _without_whisper(settings.engine, error)
     if choice.fallback:
-        log.warning("recognizer_fallback", reason=choice.reason, remedy=choice.remedy)
+        log.warning("recognizer_fallback", reason=choice.reason, detail=choice.detail, remedy=choice.remedy)
     return _pocketsphinx(choice) if choice.folder is None else _whisper(choice, choice.folder, settings.engine)
 
 
@@ -56,63 +71,45 @@ def choose(settings: Settings) -> Choice:
     engine = settings.engine
     if engine.recognizer == "pocketsphinx":
         return Choice("pocketsphinx", "en-us", "cpu", "configured")
+    device = device_of(engine)
     if engine.model:
-        return _configured(engine.model, settings)
-    wanted = default_name(cuda=device_of(engine) == "cuda", cores=os.cpu_count() or 1)
+        return _configured(engine.model, device, settings)
+    wanted = default_name(cuda=device == "cuda", cores=os.cpu_count() or 1)
     local = best(in_data(settings.data), wanted) or best(in_cache(), wanted)
     if local is not None:
-        return Choice("faster-whisper", local.name, device_of(engine), _where(local), folder=local.folder)
+        return Choice("faster-whisper", local.name, device, _where(local), folder=local.folder)
     try:
-        return _from_hub(wanted, "suits this machine; from the model hub", engine)
+        return _from_hub(wanted, device, "suits this machine; from the model hub", engine)
     except ParleyError as error:
         return _without_whisper(engine, error)
 
 
-def _configured(model: str, settings: Settings) -> Choice:
+def _configured(model: str, device: str, settings: Settings) -> Choice:
     """The model that a setting names: a folder, a model on this machine, or one to be had from the hub."""
-    folder, device = Path(model).expanduser(), device_of(settings.engine)
-    if folder.is_dir() or model.startswith(("/", ".", "~")):
-        missing = what_is_missing(folder)
-        if missing:
-            raise SetupError(
-                f"The configured model {folder} cannot be used: {missing}. Name another with"
-                " PARLEY_ENGINE__MODEL, or run `parley models use PATH`.",
-                code="bad_model",
-            )
-        return Choice("faster-whisper", folder.name, device, "configured", folder=folder)
-    local = find(model, settings.data)
+    local = configured_model(model, settings.data)
     if local is not None:
         return Choice("faster-whisper", local.name, device, "configured", folder=local.folder)
     try:
-        return _from_hub(model, "configured; from the model hub", settings.engine)
+        return _from_hub(model, device, "configured; from the model hub", settings.engine)
     except BackendError as error:
-        raise _no_model(settings.engine, error) from error
+        raise no_model(model, error.message, model) from error
 
 
-def _from_hub(model: str, reason: str, engine: EngineSettings) -> Choice:
+def _from_hub(model: str, device: str, reason: str, engine: EngineSettings) -> Choice:
     """A model that the hub has. Raises BackendError where it does not answer, SetupError where it has no such model."""
     repo = repo_of(model)
-    if repo is None:
-        raise SetupError(
-            f"There is no model {model!r} on this machine, and no known model has that name; `parley models list`"
-            " shows those that have one.",
-            code="bad_model",
-        )
+    assert repo is not None  # a name that nobody knows was refused before
     listing(repo, engine.hub_timeout_s)
-    return Choice("faster-whisper", model, device_of(engine), reason, repo=repo)
+    return Choice("faster-whisper", model, device, reason, repo=repo)
 
 
 def _without_whisper(engine: EngineSettings, error: ParleyError) -> Choice:
     """PocketSphinx, plainly marked. Raises SetupError where Whisper was asked for by name."""
+    name = engine.model or default_name(cuda=device_of(engine) == "cuda", cores=os.cpu_count() or 1)
     if engine.recognizer == "faster-whisper" or engine.model:
-        raise _no_model(engine, error) from error
-    reason = f"No Whisper model: {error.message}"
-    return Choice("pocketsphinx", "en-us", "cpu", reason, fallback=True, remedy=_remedy(engine))
-
-
-def _no_model(engine: EngineSettings, error: ParleyError) -> SetupError:
-    what = f"The configured model {engine.model!r} is not on this machine." if engine.model else "No Whisper model:"
-    return SetupError(f"{what} {error.message} {_remedy(engine)}", code="no_model")
+        raise no_model(engine.model, error.message, name) from error
+    reason = f"No Whisper model is on this machine, and {continued(error.message)}"
+    return Choice("pocketsphinx", "en-us", "cpu", reason, fallback=True, remedy=remedy(name), detail=detail(error))
 
 
 def _where(model: LocalModel) -> str:
@@ -135,14 +132,30 @@ def _get(name: str, repo: str, settings: Settings) -> Path:
 
 
 def device_of(engine: EngineSettings) -> str:
-    """`cpu` or `cuda`; `auto` takes a GPU where CTranslate2 sees one."""
-    if engine.device != "auto":
-        return engine.device
+    """`cpu` or `cuda`; `auto` takes a GPU where CTranslate2 sees one.
+
+    Raises SetupError where a GPU was asked for and there is none.
+    """
+    if engine.device == "cpu":
+        return "cpu"
+    if _gpus() > 0:
+        return "cuda"
+    if engine.device == "cuda":
+        raise SetupError(
+            "PARLEY_ENGINE__DEVICE is cuda, but CTranslate2 finds no CUDA GPU on this machine. Set it to auto or cpu,"
+            " or install the GPU's driver (nvidia-smi shows whether it works).",
+            code="no_gpu",
+        )
+    return "cpu"
+
+
+def _gpus() -> int:
     try:
         import ctranslate2
-    except ImportError:
-        return "cpu"
-    return "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
+
+        return int(ctranslate2.get_cuda_device_count())
+    except (ImportError, RuntimeError, OSError):
+        return 0
 
 
 def _whisper(choice: Choice, folder: Path, engine: EngineSettings) -> Recognizer:
@@ -170,11 +183,3 @@ def _pocketsphinx(choice: Choice) -> Recognizer:
             code="missing_library",
         ) from None
     return PocketSphinx(choice.reason, fallback=choice.fallback, remedy=choice.remedy)
-
-
-def _remedy(engine: EngineSettings) -> str:
-    name = engine.model or default_name(cuda=device_of(engine) == "cuda", cores=os.cpu_count() or 1)
-    return (
-        f"Run `parley models get {name}`, or on a machine without a network `parley models use PATH` with a folder"
-        " that holds a converted model."
-    )

@@ -26,6 +26,8 @@ _SUSPECT_BELOW = 0.3
 class PocketSphinx:
     """One decoder process, used for one window after the other, started again if it dies."""
 
+    replicas = 1
+
     def __init__(self, reason: str, *, fallback: bool = False, remedy: str = "") -> None:
         self._info = RecognizerInfo(
             name="pocketsphinx",

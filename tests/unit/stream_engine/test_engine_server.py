@@ -22,6 +22,7 @@ INFO = Recognizer("scripted", "none", "cpu", "int16", "a test", fallback=True, r
 
 class Scripted:
     info = INFO
+    replicas = 1
     closed = False
 
     def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:

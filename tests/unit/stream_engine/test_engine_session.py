@@ -21,6 +21,7 @@ HALF_SECOND = np.ones(8_000, np.int16).tobytes()
 
 class _Nothing:
     info = Recognizer("scripted", "none", "cpu", "int16", "a test")
+    replicas = 1
 
     def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
         raise NotImplementedError

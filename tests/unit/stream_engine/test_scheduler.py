@@ -22,6 +22,7 @@ class ScriptedRecognizer:
     """Says how many samples it heard; breaks at windows that begin with -1. `hold` keeps it busy until `let_go`."""
 
     info = Recognizer("scripted", "none", "cpu", "int16", "a test")
+    replicas = 1
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -97,7 +98,7 @@ class Desk:
 async def running(**settings: int) -> AsyncIterator[Desk]:
     recognizer = ScriptedRecognizer()
     with ThreadPoolExecutor(1) as device:
-        scheduler = Scheduler(recognizer, device, EngineSettings.model_validate(settings))
+        scheduler = Scheduler(recognizer, device, EngineSettings.model_validate({"max_batch_s": 1000} | settings))
         work = asyncio.create_task(scheduler.run())
         try:
             yield Desk(recognizer, scheduler)
@@ -287,3 +288,32 @@ def test_an_engine_error_of_one_window_keeps_its_code() -> None:
     assert isinstance(fine, Hypothesis)
     assert isinstance(wrong, EngineError)
     assert wrong.code == "unsupported_language"
+
+
+async def test_each_replica_takes_a_batch_and_no_session_is_in_two() -> None:
+    class Pair(ScriptedRecognizer):
+        replicas = 2
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.both = threading.Barrier(2, timeout=10)
+            self.sizes: list[int] = []
+
+        def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+            self.both.wait()
+            return super().decode(windows)
+
+    recognizer = Pair()
+    with ThreadPoolExecutor(2) as device:
+        scheduler = Scheduler(recognizer, device, EngineSettings(max_batch=1))
+        desk = Desk(recognizer, scheduler)
+        work = asyncio.create_task(scheduler.run())
+        desk.ask("a1", 1, Lane.FINAL, Clip(1))
+        desk.ask("a2", 1, Lane.FINAL, Clip(2))
+        desk.ask("b1", 2, Lane.FINAL, Clip(3))
+        desk.ask("b2", 2, Lane.FINAL, Clip(4))
+        await desk.delivered("a1", "a2", "b1", "b2")
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert {tuple(sorted(each)) for each in (desk.order[:2], desk.order[2:])} == {("a1", "b1"), ("a2", "b2")}
+    assert len(recognizer.threads) == 2

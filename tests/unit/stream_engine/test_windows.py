@@ -10,7 +10,10 @@ SECOND = SAMPLE_RATE
 
 
 def chosen(*waiting: Waiting, busy: tuple[int, ...] = (), max_batch: int = 16) -> list[int]:
-    return [each.asked for each in plan(waiting, busy=busy, max_batch=max_batch, final_window="full")]
+    return [
+        each.asked
+        for each in plan(waiting, busy=busy, max_batch=max_batch, max_samples=float("inf"), final_window="full")
+    ]
 
 
 def test_nothing_waiting_gives_nothing() -> None:
@@ -50,7 +53,9 @@ def test_a_later_final_never_overtakes_an_earlier_one_of_its_session() -> None:
         Waiting(1, Lane.FINAL, 1, 20 * SECOND),
         Waiting(1, Lane.FINAL, 2, SECOND),
     ]
-    assert [each.asked for each in plan(waiting, busy=(), max_batch=9, final_window=fit)] == [0]
+    assert [each.asked for each in plan(waiting, busy=(), max_batch=9, max_samples=float("inf"), final_window=fit)] == [
+        0
+    ]
 
 
 def test_a_batch_is_no_larger_than_allowed() -> None:
@@ -79,7 +84,7 @@ decodes = st.lists(
 def test_every_batch_keeps_the_rules(
     waiting: list[Waiting], busy: set[int], max_batch: int, final_window: FinalWindow
 ) -> None:
-    batch = plan(waiting, busy=busy, max_batch=max_batch, final_window=final_window)
+    batch = plan(waiting, busy=busy, max_batch=max_batch, max_samples=float("inf"), final_window=final_window)
     free = [each for each in waiting if each.session not in busy]
     assert len(batch) <= max_batch
     assert len({each.session for each in batch}) == len(batch)
@@ -96,7 +101,7 @@ def test_everything_that_waits_is_decoded_once(waiting: list[Waiting], max_batch
     left = set(waiting)
     decoded: list[Waiting] = []
     while left:
-        batch = plan(left, busy=(), max_batch=max_batch, final_window="fit")
+        batch = plan(left, busy=(), max_batch=max_batch, max_samples=float("inf"), final_window="fit")
         assert batch
         decoded += batch
         left -= set(batch)
@@ -106,3 +111,12 @@ def test_everything_that_waits_is_decoded_once(waiting: list[Waiting], max_batch
 @given(st.integers(0, FULL_WINDOW), st.sampled_from(list(Lane)))
 def test_padding_never_cuts_and_depends_on_the_window_alone(samples: int, lane: Lane) -> None:
     assert samples <= padded_samples(samples, lane, "fit") <= FULL_WINDOW
+
+
+def test_a_batch_is_no_longer_than_its_seconds_but_never_empty() -> None:
+    finals = [Waiting(session, Lane.FINAL, session, 3 * SECOND) for session in range(5)]
+
+    def batch(seconds: float) -> int:
+        return len(plan(finals, busy=(), max_batch=9, max_samples=seconds * SECOND, final_window="full"))
+
+    assert [batch(seconds) for seconds in (1, 30, 59, 60, 1000)] == [1, 1, 1, 2, 5]
