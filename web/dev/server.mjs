@@ -34,8 +34,9 @@ const RECOGNIZER =
         model: "en-us",
         device: "cpu",
         fallback: true,
-        reason: "The Whisper model “small” is not on this machine and could not be downloaded.",
-        remedy: "Connect once to the network, or set PARLEY_ENGINE__MODEL to a folder that holds a model.",
+        reason: "No Whisper model: the model hub cannot be reached.",
+        remedy:
+          "Run `parley models get small`, or on a machine without a network `parley models use PATH` with a folder that holds a converted model.",
       }
     : { name: "faster-whisper", model: "small", device: "cpu", fallback: false, reason: "asked for" };
 

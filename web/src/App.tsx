@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "react";
-import { Link, Route, Switch, useLocation } from "wouter";
+import { Route, Switch, useLocation } from "wouter";
 import { Masthead } from "./components/Masthead";
 import { Shortcuts } from "./components/Shortcuts";
 import { Toast } from "./components/Toast";
 import { HomePage } from "./pages/HomePage";
+import { MissingPage } from "./pages/MissingPage";
 import { RecordingPage } from "./pages/RecordingPage";
 import { useServices, useSession } from "./services";
 import { isActive } from "./session/state";
@@ -36,14 +37,7 @@ export function App() {
         </Route>
         <Route path="/recordings/:id">{({ id }) => <RecordingPage key={id} id={id} />}</Route>
         <Route>
-          <main tabIndex={-1} className="column">
-            <div className="state">
-              <p>There is no such page.</p>
-              <Link className="button" href="/">
-                Go to the recordings
-              </Link>
-            </div>
-          </main>
+          <MissingPage what="This page does not exist." />
         </Route>
       </Switch>
       <Toast />
@@ -75,7 +69,7 @@ function useFreshPage(location: string): void {
 /** While recording, the tab says so and does not close without asking; and the list has the recording at once. */
 function WhileRecording() {
   const { session, library } = useServices();
-  const { phase, capturedMs, recordingId } = useSession();
+  const { phase, capturedMs, keptMs, recordingId } = useSession();
   const active = isActive(phase);
   const time = clock(capturedMs);
 
@@ -98,6 +92,10 @@ function WhileRecording() {
   useEffect(() => {
     if (recordingId && (phase === "live" || phase === "closed" || phase === "lost")) void library.refresh(recordingId);
   }, [library, phase, recordingId]);
+
+  useEffect(() => {
+    if (recordingId && phase === "lost") library.lost(recordingId, keptMs);
+  }, [keptMs, library, phase, recordingId]);
 
   useEffect(() => library.onChange((id, change) => change === "deleted" && session.clear(id)), [library, session]);
   return null;

@@ -85,6 +85,23 @@ export function PlayerDock({ player, src }: { player: Player; src: string }) {
   );
 }
 
+/** The same dock, before it is known what to play. */
+export function PlayerDockSkeleton() {
+  return (
+    <Dock
+      label="Player"
+      line={null}
+      start={<time className="clock at-rest">{clock(0)}</time>}
+      controls={
+        <button type="button" className="play-button" aria-label="Play" disabled>
+          <PlayIcon />
+        </button>
+      }
+      end={null}
+    />
+  );
+}
+
 /** The hairline as a slider. The line moves with every frame, the slider's value ten times a second. */
 function SeekLine({ player }: { player: Player }) {
   const { onFrame, durationMs } = player;

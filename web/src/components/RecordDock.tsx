@@ -1,14 +1,10 @@
 import { useEffect, useRef } from "react";
 import { useServices, useSession } from "../services";
+import { phrase } from "../session/phrase";
 import { isActive, type SessionState } from "../session/state";
-import { clock, fullClock, spokenDuration } from "../text/time";
+import { clock, spokenDuration } from "../text/time";
 import { Dock } from "./Dock";
 import { useCountdown } from "./useCountdown";
-
-/** Text that is this far behind the voice is worth a word. */
-const LAG_SHOWN_MS = 2_000;
-/** The server acknowledges every few seconds; this much without it means that the connection is slow. */
-const UNSAFE_SHOWN_MS = 15_000;
 
 export function RecordDock() {
   const { session } = useServices();
@@ -56,11 +52,11 @@ function ConnectionState({ state, wait }: { state: SessionState; wait: number })
     <div className="connection" data-phase={state.phase}>
       <p data-testid="connection-state" data-phase={state.phase} role="status">
         {state.phase === "live" && <span className="dot" aria-hidden="true" />}
-        {sayPhase(state)}
+        {phrase(state)}
       </p>
       {kept ? (
         <p className="kept-safe" data-testid="kept-safe" data-ms={state.keptMs}>
-          kept safe to <span className="tabular">{fullClock(state.keptMs)}</span>
+          kept safe to <span className="tabular">{clock(state.keptMs)}</span>
         </p>
       ) : wait > 0 ? (
         <p className="tabular">try again in {wait} s</p>
@@ -71,29 +67,6 @@ function ConnectionState({ state, wait }: { state: SessionState; wait: number })
       )}
     </div>
   );
-}
-
-function sayPhase({ phase, lagMs, capturedMs, keptMs }: SessionState): string {
-  const unsafeMs = capturedMs - keptMs;
-  switch (phase) {
-    case "idle":
-      return "Ready";
-    case "asking":
-      return "Asking for the microphone";
-    case "connecting":
-      return "Connecting";
-    case "live":
-      if (unsafeMs >= UNSAFE_SHOWN_MS) return `Live, ${Math.floor(unsafeMs / 1000)} s not yet safe`;
-      return lagMs >= LAG_SHOWN_MS ? `Live, ${(lagMs / 1000).toFixed(1)} s behind` : "Live";
-    case "finishing":
-      return "Finishing";
-    case "closed":
-      return "Kept";
-    case "lost":
-      return "Connection lost";
-    case "failed":
-      return "Not recording";
-  }
 }
 
 /** Breathes with the voice. Moves outside of React: ten times a second is too often to render for. */

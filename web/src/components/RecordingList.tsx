@@ -1,10 +1,11 @@
 import { useRef, useState } from "react";
 import { Link } from "wouter";
 import type { Recording } from "../api/client";
-import { nameOf, shown } from "../recordings/list";
+import { nameOf, shown, type KnownRecording } from "../recordings/list";
 import { useList, useServices } from "../services";
 import { clock, day, spokenDuration, timeOfDay } from "../text/time";
 import { BinIcon, PencilIcon } from "./icons";
+import { Prose } from "./Prose";
 import { TitleField } from "./TitleField";
 
 /** The recordings, set like a table of contents: what was said, and how long it took. */
@@ -18,7 +19,9 @@ export function RecordingList({ onRecord }: { onRecord: () => void }) {
       {list.status === "loading" && <Skeleton />}
       {list.status === "failed" && (
         <div className="state" role="alert">
-          <p>The recordings could not be loaded. {list.error}</p>
+          <p>
+            The recordings could not be loaded. <Prose text={list.error} />
+          </p>
           <button type="button" className="button" onClick={() => void library.load()}>
             Try again
           </button>
@@ -44,7 +47,7 @@ export function RecordingList({ onRecord }: { onRecord: () => void }) {
   );
 }
 
-function Row({ recording }: { recording: Recording }) {
+function Row({ recording }: { recording: KnownRecording }) {
   const { library } = useServices();
   const [editing, setEditing] = useState(false);
   const rename = useRef<HTMLButtonElement>(null);
@@ -67,7 +70,7 @@ function Row({ recording }: { recording: Recording }) {
             onCancel={stopEditing}
             onSave={(title) => {
               stopEditing();
-              void library.rename(recording, title);
+              void library.rename(recording.id, title);
             }}
           />
         ) : (
@@ -100,7 +103,7 @@ function Row({ recording }: { recording: Recording }) {
           className="quiet-button"
           aria-label={`Delete “${name}”`}
           data-tip="Delete"
-          disabled={recording.state === "recording"}
+          disabled={!recording.deletable}
           onClick={() => library.remove(recording)}
         >
           <BinIcon />
@@ -147,7 +150,7 @@ function More({ onMore }: { onMore: () => Promise<void> }) {
   );
 }
 
-/** Shown only to those who wait: it fades in after 300 ms. */
+/** Where the rows will stand. */
 function Skeleton() {
   return (
     <div className="skeleton" role="status" aria-label="Loading the recordings">

@@ -16,7 +16,7 @@ export interface Player {
   skip: (ms: number) => void;
   nextSpeed: () => void;
   retry: () => void;
-  /** Called on every frame while it plays, and after every seek, with the place in milliseconds. */
+  /** Called at once, on every frame while it plays, and after every seek, with the place in whole milliseconds. */
   onFrame: (listener: (ms: number, playing: boolean) => void) => () => void;
 }
 
@@ -36,7 +36,7 @@ export function usePlayer(knownDurationMs: number): Player {
     if (!element) return;
     let frame = 0;
     const tell = (): void => {
-      const now = element.currentTime * 1000;
+      const now = placeOf(element);
       setMs(Math.floor(now / 100) * 100);
       for (const listener of listeners.current) listener(now, !element.paused);
     };
@@ -92,6 +92,7 @@ export function usePlayer(knownDurationMs: number): Player {
   }, []);
   const onFrame = useCallback((listener: (ms: number, playing: boolean) => void) => {
     listeners.current.add(listener);
+    if (audio.current) listener(placeOf(audio.current), !audio.current.paused);
     return () => void listeners.current.delete(listener);
   }, []);
 
@@ -99,4 +100,9 @@ export function usePlayer(knownDurationMs: number): Player {
     () => ({ audio, playing, ms, durationMs, speed, failed, toggle, seek, skip, nextSpeed, retry, onFrame }),
     [playing, ms, durationMs, speed, failed, toggle, seek, skip, nextSpeed, retry, onFrame],
   );
+}
+
+/** Rounded, because 2.345 s times 1000 may fall short of the 2345 ms at which a word begins. */
+function placeOf(element: HTMLAudioElement): number {
+  return Math.round(element.currentTime * 1000);
 }

@@ -4,6 +4,7 @@ import { getStatus, type Status } from "../api/client";
 import { Callout } from "../components/Callout";
 import { ArrowRightIcon } from "../components/icons";
 import { LiveText } from "../components/LiveText";
+import { Prose } from "../components/Prose";
 import { RecordDock } from "../components/RecordDock";
 import { RecordingList } from "../components/RecordingList";
 import { useList, useServices, useSession } from "../services";
@@ -58,7 +59,7 @@ function Live({ state }: { state: SessionState }) {
       {said && <LiveText state={state} />}
       {state.problem && (
         <Callout tone="trouble" code={state.problem.code} action={<ProblemAction state={state} />}>
-          {state.problem.message}
+          <Prose text={state.problem.message} />
           {state.phase === "lost" && state.recordingId && state.keptMs > 0 && (
             <>
               {" "}
@@ -106,18 +107,15 @@ function FallbackNotice({ recognizer }: { recognizer: RecognizerInfo }) {
   return (
     <Callout tone="note" code="fallback">
       <p>
-        A simpler recogniser is writing ({recognizer.name}), so expect mistakes. {asSentence(recognizer.reason)}
+        A simpler recogniser is writing ({recognizer.name}), so expect mistakes. <Prose text={recognizer.reason} />
       </p>
-      {recognizer.remedy && <p>{asSentence(recognizer.remedy)}</p>}
+      {recognizer.remedy && (
+        <p>
+          <Prose text={recognizer.remedy} />
+        </p>
+      )}
     </Callout>
   );
-}
-
-function asSentence(text: string): string {
-  const trimmed = text.trim();
-  if (!trimmed) return "";
-  const begun = trimmed[0]!.toUpperCase() + trimmed.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
 /** The service's own account of itself; asked again whenever a session begins or ends. */

@@ -11,86 +11,90 @@ import {
   type Transcript,
 } from "../api/client";
 import { ArrowLeftIcon, BinIcon, PencilIcon } from "../components/icons";
-import { PlayerDock } from "../components/PlayerDock";
+import { PlayerDock, PlayerDockSkeleton } from "../components/PlayerDock";
+import { Prose } from "../components/Prose";
 import { TitleField } from "../components/TitleField";
 import { TranscriptView } from "../components/TranscriptView";
 import { SEEK_MS, usePlayer, type Player } from "../components/usePlayer";
 import { sentence } from "../recordings/library";
-import { nameOf } from "../recordings/list";
+import { find, nameOf, type KnownRecording } from "../recordings/list";
 import { useList, useServices } from "../services";
 import { clock, longDay, timeOfDay } from "../text/time";
 import { useKeys } from "../useKeys";
+import { MissingPage } from "./MissingPage";
 
 type Loaded =
   { status: "loading" } | { status: "failed"; error: unknown } | { status: "ready"; transcript: Transcript };
 
 export function RecordingPage({ id }: { id: string }) {
-  const { library } = useServices();
-  const list = useList();
-  const recording = list.recordings.find((known) => known.id === id) ?? null;
+  const recording = find(useList(), id);
   const { loaded, load } = useTranscript(id, recording !== null);
 
-  if (loaded.status === "failed") {
-    const missing = loaded.error instanceof ApiError && loaded.error.status === 404;
-    return (
-      <main tabIndex={-1} className="column">
-        <BackLink />
-        <div className="state" role="alert">
-          <p>
-            {missing
-              ? "This recording does not exist, or it was deleted."
-              : `It could not be loaded. ${sentence(loaded.error)}`}
-          </p>
-          {missing ? (
-            <Link href="/" className="button">
-              Go to the recordings
-            </Link>
-          ) : (
-            <button type="button" className="button" onClick={() => void load()}>
-              Try again
-            </button>
-          )}
-        </div>
-      </main>
-    );
+  if (loaded.status === "failed" && loaded.error instanceof ApiError && loaded.error.status === 404) {
+    return <MissingPage what="This recording does not exist, or it was deleted." />;
   }
-  if (loaded.status === "loading" || !recording) {
-    return (
-      <main tabIndex={-1} className="column">
-        <BackLink />
-        <div className="skeleton" role="status" aria-label="Loading the recording">
-          {[46, 94, 88, 97, 62].map((width) => (
-            <div key={width} className="skeleton-line" style={{ width: `${width}%` }} />
-          ))}
-        </div>
-      </main>
-    );
-  }
+  // What the list already knows is shown at once; only the text has to be waited for.
+  if (recording) return <Opened recording={recording} loaded={loaded} onRetry={() => void load()} />;
   return (
-    <Opened
-      recording={recording}
-      transcript={loaded.transcript}
-      onRename={(title) => void library.rename(recording, title)}
-    />
+    <>
+      <main tabIndex={-1} className="column recording">
+        <BackLink />
+        {loaded.status === "failed" ? (
+          <Failure error={loaded.error} onRetry={() => void load()} />
+        ) : (
+          <>
+            <div className="recording-head skeleton" aria-hidden="true">
+              <div className="skeleton-title" />
+              <div className="skeleton-meta" />
+            </div>
+            <TextSkeleton />
+          </>
+        )}
+      </main>
+      {loaded.status !== "failed" && <PlayerDockSkeleton />}
+    </>
+  );
+}
+
+function Failure({ error, onRetry }: { error: unknown; onRetry: () => void }) {
+  return (
+    <div className="state" role="alert">
+      <p>
+        It could not be loaded. <Prose text={sentence(error)} />
+      </p>
+      <button type="button" className="button" onClick={onRetry}>
+        Try again
+      </button>
+    </div>
+  );
+}
+
+/** Where the passages will stand. */
+function TextSkeleton() {
+  return (
+    <div className="skeleton" role="status" aria-label="Loading the recording">
+      {[94, 88, 62, 97, 91, 48].map((width) => (
+        <div key={width} className="skeleton-line" style={{ width: `${width}%` }} />
+      ))}
+    </div>
   );
 }
 
 interface OpenedProps {
-  recording: Recording;
-  transcript: Transcript;
-  onRename: (title: string | null) => void;
+  recording: KnownRecording;
+  loaded: Loaded;
+  onRetry: () => void;
 }
 
-function Opened({ recording, transcript, onRename }: OpenedProps) {
+function Opened({ recording, loaded, onRetry }: OpenedProps) {
   const { library } = useServices();
   const [, navigate] = useLocation();
   const [editing, setEditing] = useState(false);
   const player = usePlayer(recording.duration_ms);
   const name = nameOf(recording);
 
-  const stillRecording = recording.state === "recording";
   const remove = (): void => {
-    if (stillRecording) return;
+    if (!recording.deletable) return;
     library.remove(recording);
     navigate("/");
   };
@@ -118,7 +122,7 @@ function Opened({ recording, transcript, onRename }: OpenedProps) {
               onCancel={() => setEditing(false)}
               onSave={(title) => {
                 setEditing(false);
-                onRename(title);
+                void library.rename(recording.id, title);
               }}
             />
           ) : (
@@ -155,7 +159,7 @@ function Opened({ recording, transcript, onRename }: OpenedProps) {
                 aria-label="Delete"
                 aria-keyshortcuts="Delete"
                 data-tip="Delete · Del"
-                disabled={stillRecording}
+                disabled={!recording.deletable}
                 onClick={remove}
               >
                 <BinIcon />
@@ -164,7 +168,9 @@ function Opened({ recording, transcript, onRename }: OpenedProps) {
           </div>
         </header>
         <StateLine recording={recording} />
-        <Text transcript={transcript} recording={recording} player={player} />
+        {loaded.status === "ready" && <Text transcript={loaded.transcript} recording={recording} player={player} />}
+        {loaded.status === "loading" && <TextSkeleton />}
+        {loaded.status === "failed" && <Failure error={loaded.error} onRetry={onRetry} />}
       </main>
       <PlayerDock player={player} src={audioUrl(recording.id)} />
     </>

@@ -9,6 +9,7 @@ import {
   renameRecording,
   type Recording,
 } from "../api/client";
+import { follow } from "./events";
 import { EMPTY_LIST, nameOf, reduceList, type ListAction, type ListState } from "./list";
 
 /** One short message at the foot of the page. */
@@ -26,7 +27,6 @@ export class Library {
   #notice: Notice | null = null;
   readonly #listeners = new Set<() => void>();
   readonly #changeListeners = new Set<ChangeListener>();
-  #events: EventSource | null = null;
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
@@ -45,31 +45,34 @@ export class Library {
   /** Loads the list and follows the server's events from here on. */
   open(): () => void {
     void this.load();
-    const events = new EventSource(eventsUrl);
-    this.#events = events;
     let opened = false;
-    events.addEventListener("open", () => {
-      // Events may have been missed while it was away.
-      if (opened) void this.load();
-      opened = true;
-    });
-    events.addEventListener("recording", ({ data }: MessageEvent<string>) => {
-      const event = JSON.parse(data) as { recording_id: string; change: Change };
-      if (event.change === "deleted") return this.#removed(event.recording_id);
-      void this.refresh(event.recording_id);
-      this.#announce(event.recording_id, event.change);
+    const events = follow(() => new EventSource(eventsUrl), {
+      onOpen: () => {
+        // Events may have been missed while it was away.
+        if (opened || this.#list.status === "failed") void this.load();
+        opened = true;
+      },
+      onEvent: (data) => {
+        const event = JSON.parse(data) as { recording_id: string; change: Change };
+        if (event.change === "deleted") return this.#removed(event.recording_id);
+        void this.refresh(event.recording_id);
+        this.#announce(event.recording_id, event.change);
+      },
     });
     const finish = (): void => this.finishDeletion(true);
-    window.addEventListener("pagehide", finish);
-    const onVisible = (): void => {
-      if (document.visibilityState === "visible") void this.load();
+    const lookAgain = (): void => {
+      if (document.visibilityState !== "visible") return;
+      events.retryNow();
+      void this.load();
     };
-    document.addEventListener("visibilitychange", onVisible);
+    window.addEventListener("pagehide", finish);
+    window.addEventListener("online", lookAgain);
+    document.addEventListener("visibilitychange", lookAgain);
     return () => {
-      document.removeEventListener("visibilitychange", onVisible);
+      document.removeEventListener("visibilitychange", lookAgain);
+      window.removeEventListener("online", lookAgain);
       window.removeEventListener("pagehide", finish);
       events.close();
-      if (this.#events === events) this.#events = null;
     };
   }
 
@@ -100,11 +103,18 @@ export class Library {
     }
   }
 
+  /** The session of this page that made recording `id` is gone, with everything up to `keptMs` kept. */
+  lost(id: string, keptMs: number): void {
+    this.#dispatch({ type: "lost", id, keptMs });
+  }
+
   /** Shows the new title at once; takes it back, and says so, where the server refuses. */
-  async rename(recording: Recording, title: string | null): Promise<void> {
+  async rename(id: string, title: string | null): Promise<void> {
+    const recording = this.#list.recordings.find((known) => known.id === id);
+    if (!recording) return;
     this.#dispatch({ type: "changed", recording: { ...recording, title } });
     try {
-      this.#dispatch({ type: "changed", recording: await renameRecording(recording.id, title) });
+      this.#dispatch({ type: "changed", recording: await renameRecording(id, title) });
     } catch (error) {
       this.#dispatch({ type: "changed", recording });
       this.say(`The title was not saved. ${sentence(error)}`);

@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Recording } from "../api/client";
-import { EMPTY_LIST, nameOf, reduceList, shown, type ListAction } from "./list";
+import { EMPTY_LIST, find, nameOf, reduceList, shown, type ListAction } from "./list";
 
 const recording = (id: string, hour: number, more: Partial<Recording> = {}): Recording => ({
   id,
@@ -42,6 +42,32 @@ test("a failure does not take away what was shown", () => {
 test("older recordings are added once", () => {
   const page = { recordings: [recording("a", 8), recording("z", 1)], next_cursor: "more" };
   expect(ids(loaded, { type: "extended", page })).toEqual(["b", "a", "z"]);
+});
+
+describe("a session that this page lost", () => {
+  const live: ListAction = { type: "changed", recording: recording("c", 10, { state: "recording", duration_ms: 0 }) };
+  const lost: ListAction = { type: "lost", id: "c", keptMs: 4200 };
+
+  test("is interrupted at once, whatever the server still says of it", () => {
+    for (const actions of [
+      [loaded, live, lost],
+      [loaded, lost, live],
+    ]) {
+      expect(find(run(...actions), "c")).toMatchObject({ state: "interrupted", duration_ms: 4200 });
+      expect(shown(run(...actions)).map(({ state }) => state)).toEqual(["interrupted", "finished", "finished"]);
+    }
+  });
+
+  test("cannot be deleted before the server knows", () => {
+    const ended: ListAction = { type: "changed", recording: recording("c", 10, { state: "interrupted" }) };
+    expect(find(run(live, lost), "c")?.deletable).toBe(false);
+    expect(find(run(live, lost, ended), "c")).toMatchObject({ deletable: true, duration_ms: 1000 });
+  });
+
+  test("says nothing about another one", () => {
+    expect(find(run(live, { type: "lost", id: "x", keptMs: 1 }), "c")).toMatchObject({ state: "recording" });
+    expect(find(run(lost), "c")).toBeNull();
+  });
 });
 
 test("a recording is called by its title, else by its first words, else by what it is", () => {

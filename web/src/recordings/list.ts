@@ -10,6 +10,14 @@ export interface ListState {
   error: string;
   /** Deleted here, but it can still be undone: not shown. */
   leaving: ReadonlySet<string>;
+  /** Sessions that this page lost, with the milliseconds kept of each. */
+  lost: ReadonlyMap<string, number>;
+}
+
+/** A recording as this page knows it. */
+export interface KnownRecording extends Recording {
+  /** The server deletes none that it takes for live. */
+  deletable: boolean;
 }
 
 export type ListAction =
@@ -21,7 +29,8 @@ export type ListAction =
   | { type: "changed"; recording: Recording }
   | { type: "removed"; id: string }
   | { type: "leaving"; id: string }
-  | { type: "staying"; id: string };
+  | { type: "staying"; id: string }
+  | { type: "lost"; id: string; keptMs: number };
 
 export const EMPTY_LIST: ListState = {
   status: "loading",
@@ -29,6 +38,7 @@ export const EMPTY_LIST: ListState = {
   nextCursor: null,
   error: "",
   leaving: new Set(),
+  lost: new Map(),
 };
 
 export function reduceList(state: ListState, action: ListAction): ListState {
@@ -64,11 +74,26 @@ export function reduceList(state: ListState, action: ListAction): ListState {
       return { ...state, leaving: new Set(state.leaving).add(action.id) };
     case "staying":
       return { ...state, leaving: without(state.leaving, action.id) };
+    case "lost":
+      return { ...state, lost: new Map(state.lost).set(action.id, action.keptMs) };
   }
 }
 
-export function shown(state: ListState): readonly Recording[] {
-  return state.recordings.filter(({ id }) => !state.leaving.has(id));
+export function shown(state: ListState): readonly KnownRecording[] {
+  return state.recordings.filter(({ id }) => !state.leaving.has(id)).map((recording) => known(state, recording));
+}
+
+export function find(state: ListState, id: string): KnownRecording | null {
+  const recording = state.recordings.find((one) => one.id === id);
+  return recording ? known(state, recording) : null;
+}
+
+/** A session that this page lost is over, though the server waits a while for it before it says so. */
+function known(state: ListState, recording: Recording): KnownRecording {
+  const keptMs = state.lost.get(recording.id);
+  const deletable = recording.state !== "recording";
+  if (deletable || keptMs === undefined) return { ...recording, deletable };
+  return { ...recording, deletable, state: "interrupted", duration_ms: Math.max(recording.duration_ms, keptMs) };
 }
 
 /** What a recording is called: its title, else its first words, else what it is. */

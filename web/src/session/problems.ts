@@ -65,7 +65,8 @@ export function connectionLost(keptMs: number | null, capturedMs: number): Probl
   if (keptMs === null) {
     return problem("unreachable", "The server cannot be reached, so nothing was recorded. Press record to try again.");
   }
-  const missing = Math.round((capturedMs - keptMs) / 1000);
+  // In whole seconds as the clocks show them, so that the sum is right to the eye.
+  const missing = Math.round(capturedMs / 1000) - Math.round(keptMs / 1000);
   const rest = missing >= 1 ? ` The last ${missing === 1 ? "second" : `${missing} seconds`} may be missing.` : "";
   return problem("connection_lost", `The connection was lost. Everything up to ${clock(keptMs)} is kept.${rest}`);
 }

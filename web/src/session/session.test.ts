@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { ServerMessage } from "../wire";
 import { LiveSession } from "./session";
 
@@ -138,6 +138,61 @@ describe("LiveSession", () => {
     microphone.vanish();
     await Promise.resolve();
     expect(session.snapshot()).toMatchObject({ phase: "finishing", problem: { code: "microphone_ended" } });
+  });
+
+  describe("silence", () => {
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    test("a server that says nothing more is taken for lost, and everything is let go", async () => {
+      vi.useFakeTimers();
+      const { session, socket, microphone, letSleep, say } = await setUp();
+      socket.opens();
+      socket.says(ready(0));
+      say(...Array<number>(16_000).fill(0));
+      vi.advanceTimersByTime(29_000);
+      expect(session.snapshot().phase).toBe("live");
+      vi.advanceTimersByTime(11_000);
+      expect(session.snapshot()).toMatchObject({ phase: "lost", problem: { code: "connection_lost" } });
+      expect([socket.readyState, microphone.closed]).toEqual([3, 1]);
+      expect(letSleep).toHaveBeenCalledOnce();
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test("it is asked every ten seconds, and an answer is enough to go on", async () => {
+      vi.useFakeTimers();
+      const { session, socket } = await setUp();
+      socket.opens();
+      socket.says(ready(0));
+      for (let minute = 0; minute < 12; minute++) {
+        vi.advanceTimersByTime(10_000);
+        socket.says({ type: "pong" });
+      }
+      expect(session.snapshot().phase).toBe("live");
+      expect(socket.sent).toEqual([START, ...Array<unknown>(12).fill({ type: "ping" })]);
+    });
+
+    test("a server that never is ready is taken for unreachable, unasked", async () => {
+      vi.useFakeTimers();
+      const { session, socket } = await setUp();
+      socket.opens();
+      vi.advanceTimersByTime(40_000);
+      expect(session.snapshot()).toMatchObject({ phase: "failed", problem: { code: "unreachable" } });
+      expect(socket.sent).toEqual([START]);
+    });
+
+    test("after the end nothing more is asked", async () => {
+      vi.useFakeTimers();
+      const { session, socket } = await setUp();
+      socket.opens();
+      socket.says(ready(0));
+      await session.stop();
+      socket.says({ type: "closed", recording_id: "r1", duration_ms: 1 });
+      vi.advanceTimersByTime(60_000);
+      expect(session.snapshot().phase).toBe("closed");
+      expect(socket.sent).toEqual([START, { type: "stop" }]);
+    });
   });
 
   test("a refused microphone opens no connection", async () => {

@@ -93,7 +93,7 @@ describe("phases", () => {
     );
     expect(state.phase).toBe("lost");
     expect(state.problem?.message).toBe(
-      "The connection was lost. Everything up to 01:01 is kept. The last 4 seconds may be missing.",
+      "The connection was lost. Everything up to 1:01 is kept. The last 4 seconds may be missing.",
     );
   });
 

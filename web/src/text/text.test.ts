@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { clock, day, fullClock, spokenDuration } from "./time";
+import { clock, day, spokenDuration } from "./time";
+import { proseParts } from "./prose";
 import { units } from "./units";
 import { weave, wordAt } from "./weave";
 
@@ -68,16 +69,46 @@ describe("wordAt", () => {
   ])("at %i ms it is word %i", (ms, index) => expect(wordAt(words, ms)).toBe(index));
 });
 
-describe("times", () => {
-  test("the clock grows an hour when there is one", () => {
-    expect(clock(42_900)).toBe("00:42");
-    expect(clock(3_723_000)).toBe("1:02:03");
-    expect(fullClock(751_000)).toBe("00:12:31");
+describe("proseParts", () => {
+  const marked = (text: string) => proseParts(text).map((part) => (part.code ? `<${part.text}>` : part.text));
+
+  test("commands stand apart from what is said about them", () => {
+    expect(marked("Run `parley models get base`, or `parley models use PATH`.")).toEqual([
+      "Run ",
+      "<parley models get base>",
+      ", or ",
+      "<parley models use PATH>",
+      ".",
+    ]);
+    expect(marked("`make web`")).toEqual(["<make web>"]);
   });
+
+  test.each(["Connect once to the network.", "A stray ` stays.", "Nothing `` between."])(
+    "%j is left as it is",
+    (text) => expect(marked(text)).toEqual([text]),
+  );
+
+  test("nothing is nothing", () => expect(marked("")).toEqual([]));
+});
+
+describe("times", () => {
+  test.each([
+    [0, "0:00"],
+    [-40, "0:00"],
+    [499, "0:00"],
+    [5_600, "0:06"],
+    [42_400, "0:42"],
+    [59_600, "1:00"],
+    [751_000, "12:31"],
+    [3_599_499, "59:59"],
+    [3_599_500, "1:00:00"],
+    [3_723_000, "1:02:03"],
+  ])("%i ms is written %s", (ms, written) => expect(clock(ms)).toBe(written));
 
   test("for ears, in words", () => {
     expect(spokenDuration(125_000)).toBe("2 minutes 5 seconds");
     expect(spokenDuration(3_601_000)).toBe("1 hour 1 second");
+    expect(spokenDuration(5_600)).toBe("6 seconds");
     expect(spokenDuration(0)).toBe("0 seconds");
   });
 

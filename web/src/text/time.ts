@@ -1,23 +1,17 @@
 /** Times and dates as the page writes them. */
 
-/** "00:42", from an hour on "1:02:03". */
+/** "0:42", "12:31", from an hour on "1:02:03": the one form of every time and duration, to the nearest second. */
 export function clock(ms: number): string {
-  const total = Math.max(0, Math.floor(ms / 1000));
+  const total = wholeSeconds(ms);
   const seconds = pad(total % 60);
-  const minutes = pad(Math.floor(total / 60) % 60);
+  const minutes = Math.floor(total / 60) % 60;
   const hours = Math.floor(total / 3600);
-  return hours > 0 ? `${hours}:${minutes}:${seconds}` : `${minutes}:${seconds}`;
-}
-
-/** "00:12:31": all three places always, as in "kept safe to". */
-export function fullClock(ms: number): string {
-  const total = Math.max(0, Math.floor(ms / 1000));
-  return [total / 3600, (total / 60) % 60, total % 60].map((part) => pad(Math.floor(part))).join(":");
+  return hours > 0 ? `${hours}:${pad(minutes)}:${seconds}` : `${minutes}:${seconds}`;
 }
 
 /** For ears: "2 minutes 5 seconds". */
 export function spokenDuration(ms: number): string {
-  const total = Math.max(0, Math.floor(ms / 1000));
+  const total = wholeSeconds(ms);
   const parts: [number, string][] = [
     [Math.floor(total / 3600), "hour"],
     [Math.floor(total / 60) % 60, "minute"],
@@ -50,6 +44,10 @@ export function longDay(iso: string, now: Date, locale?: string): string {
 
 function midnight(date: Date): number {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+}
+
+function wholeSeconds(ms: number): number {
+  return Math.max(0, Math.round(ms / 1000));
 }
 
 function pad(value: number): string {
