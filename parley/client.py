@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from ssl import SSLError
 from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from parley import wire
 from parley.errors import BackendError, ClientError, ParleyError
@@ -18,8 +19,9 @@ _MESSAGE_BYTES = 262_144
 class LiveClient:
     """One open session. Iterate over it for the server's messages; the last one is `closed`, or an `error`."""
 
-    def __init__(self, connection: ClientConnection, ready: wire.Ready) -> None:
+    def __init__(self, connection: ClientConnection, ready: wire.Ready, url: str) -> None:
         self._connection = connection
+        self._url = url
         self.ready = ready
 
     async def send_audio(self, data: bytes) -> None:
@@ -28,12 +30,12 @@ class LiveClient:
         Waits while the server is read no further, so read its messages in another task meanwhile.
         """
         for start in range(0, len(data), _MESSAGE_BYTES):
-            with _connection_errors():
+            with _connection_errors(self._url):
                 await self._connection.send(data[start : start + _MESSAGE_BYTES])
 
     async def send(self, message: wire.ClientMessage) -> None:
         """Raises BackendError where the connection is lost."""
-        with _connection_errors():
+        with _connection_errors(self._url):
             await self._connection.send(message.to_json())
 
     async def __aiter__(self) -> AsyncIterator[wire.ServerMessage]:
@@ -45,14 +47,15 @@ class LiveClient:
                 yield message
         except ConnectionClosed as error:
             if not isinstance(message, wire.Closed | wire.Error):
-                raise BackendError(f"The connection was lost: {error}.", code="connection_lost") from error
+                raise _went_away(self._url) from error
 
 
 @contextlib.asynccontextmanager
 async def open_session(url: str, start: wire.Start) -> AsyncIterator[LiveClient]:
     """A live session at the server `url` (http or https). Raises ParleyError with the server's own words."""
-    address = url.rstrip("/").replace("http", "ws", 1) + "/ws/s2t"
-    with _connection_errors(address):
+    url = url.rstrip("/")
+    address = url.replace("http", "ws", 1) + "/ws/s2t"
+    with _connection_errors(url):
         connection = await connect(
             address,
             compression=None,
@@ -62,14 +65,14 @@ async def open_session(url: str, start: wire.Start) -> AsyncIterator[LiveClient]
             proxy=None if _is_local(address) else True,
         )
     async with connection:
-        with _connection_errors(address):
+        with _connection_errors(url):
             await connection.send(start.to_json())
             answer = wire.parse_server_message(str(await connection.recv()))
         if isinstance(answer, wire.Error):
             raise ParleyError(answer.message, code=answer.code, retryable=answer.retryable)
         if not isinstance(answer, wire.Ready):
             raise ClientError(f"The server answered {answer.type!r} to start.", code="protocol")
-        yield LiveClient(connection, answer)
+        yield LiveClient(connection, answer, url)
 
 
 async def is_running(url: str) -> bool:
@@ -83,11 +86,27 @@ async def is_running(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _connection_errors(address: str = "the server") -> Iterator[None]:
+def _connection_errors(url: str) -> Iterator[None]:
+    """Says for the server at `url` what went wrong with the connection, without the library's phrases."""
     try:
         yield
-    except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidURI) as error:
-        raise BackendError(f"The connection to {address} failed: {error}", code="connection_lost") from error
+    except ConnectionClosed as error:
+        raise _went_away(url) from error
+    except InvalidStatus as error:
+        message = f"What answers at {url} is no Parley that takes sessions (HTTP status {error.response.status_code})."
+        raise BackendError(message, code="connection_lost") from error
+    except SSLError as error:
+        raise BackendError(
+            f"{url}: the certificate or TLS is not in order: {error}.", code="connection_lost"
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise BackendError(f"No Parley answers at {url}.", code="connection_lost") from error
+    except (InvalidHandshake, InvalidURI) as error:
+        raise BackendError(f"No session can be opened at {url}: {error}.", code="connection_lost") from error
+
+
+def _went_away(url: str) -> BackendError:
+    return BackendError(f"The Parley at {url} went away.", code="connection_lost")
 
 
 def _is_local(url: str) -> bool:

@@ -4,6 +4,7 @@ The session is measured as a user feels it: how long after it was spoken a word 
 """
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,8 +15,8 @@ from typing import Any
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
 from parley.client import LiveClient, open_session
-from parley.errors import BackendError, ClientError
-from parley.media import decode_file, in_chunks
+from parley.errors import BackendError
+from parley.media import EndsEarly, decode_file, in_chunks
 
 CLIP = Path(__file__).parent / "assets" / "demo.flac"
 _LIVE_CHUNK = SAMPLE_RATE // 10
@@ -25,7 +26,11 @@ _FAST_CHUNK = SAMPLE_RATE
 
 @dataclass(slots=True)
 class Outcome:
-    """What one file gave."""
+    """What one file gave.
+
+    `kept_samples` is what the last ack said, at 16 kHz. `lost` says why the session did not come to its end, `damage`
+    what of the file could not be decoded; empty: nothing of the kind.
+    """
 
     file: str
     recording_id: str = ""
@@ -33,6 +38,9 @@ class Outcome:
     finals: list[wire.Final] = field(default_factory=list)
     errors: list[wire.Error] = field(default_factory=list)
     closed: bool = False
+    kept_samples: int = 0
+    lost: str = ""
+    damage: str = ""
     duration_ms: int = 0
     elapsed_s: float = 0.0
     recognizer: wire.RecognizerInfo | None = None
@@ -42,21 +50,36 @@ class Outcome:
         """All finals, joined."""
         return " ".join(final.text for final in self.finals if final.text)
 
-    def summary(self, url: str) -> dict[str, Any]:
-        """What `--json` prints last; `url` is the server's."""
+    @property
+    def failure(self) -> str:
+        """Why the file was not transcribed to its end, in one sentence; empty where it was."""
+        if self.closed:
+            return ""
+        last = self.errors[-1].message if self.errors else "The session ended before the last words came."
+        kept = f"{self.kept_samples / SAMPLE_RATE:.1f} s of the audio are kept."
+        return f"{self.lost or last} {kept}"
+
+    def summary(self, url: str | None) -> dict[str, Any]:
+        """What `--json` prints behind the file's messages; `url` is the server's, None for one that does not stay."""
         return {
             "type": "summary",
             "file": self.file,
             "recording_id": self.recording_id,
-            "url": f"{url}/recordings/{self.recording_id}",
+            "url": recording_url(url, self.recording_id),
             "recognizer": self.recognizer.model_dump() if self.recognizer else None,
             "partials": self.partials,
             "finals": len(self.finals),
             "text": self.text,
             "duration_ms": self.duration_ms,
             "elapsed_s": round(self.elapsed_s, 3),
+            "truncated": bool(self.damage),
             "closed": self.closed,
         }
+
+
+def recording_url(url: str | None, recording_id: str) -> str | None:
+    """Where the page shows the recording; None where no server stays to show it."""
+    return f"{url}/recordings/{recording_id}" if url and recording_id else None
 
 
 async def stream_file(
@@ -67,45 +90,51 @@ async def stream_file(
     language: str | None = None,
     on_message: Callable[[wire.ServerMessage], None] = lambda _message: None,
 ) -> Outcome:
-    """Sends the file and collects what comes back. Raises ParleyError where the session cannot be held."""
+    """Sends the file and collects what comes back, up to the end or to where the server went away.
+
+    Raises ParleyError for a file that is no audio, and where no session can be opened.
+    """
     pieces = decode_file(path)
-    first = next(pieces, None)  # a file that is no audio fails before a session is opened
-    outcome = Outcome(file=path.name)
-    start = wire.Start(sample_rate=SAMPLE_RATE, language=language, title=path.stem[:200])
+    first = next(pieces)  # a file that is no audio fails before a session is opened
+    outcome = Outcome(file=printable(path.name))
+    start = wire.Start(sample_rate=SAMPLE_RATE, language=language, title=printable(path.stem)[:200])
     async with open_session(url, start) as session:
         began = time.monotonic()
         outcome.recording_id, outcome.recognizer = session.ready.recording_id, session.ready.recognizer
         on_message(session.ready)
-        sending = asyncio.create_task(_send(session, _with(first, pieces), real_time=real_time))
+        sending = asyncio.create_task(_send(session, itertools.chain([first], pieces), outcome, real_time=real_time))
         try:
             async for message in session:
                 _note(outcome, message)
                 on_message(message)
-        except BaseException:
-            sending.cancel()
-            raise
+        except BackendError as error:
+            outcome.lost = error.message
+        finally:
+            if not outcome.closed:
+                sending.cancel()
         outcome.elapsed_s = time.monotonic() - began
-        await sending  # a file that breaks in the middle says so, after what was read of it is kept
+        await asyncio.wait((sending,))
+        if not sending.cancelled():
+            sending.result()
     return outcome
 
 
-def _with(first: Samples | None, rest: Iterator[Samples]) -> Iterator[Samples]:
-    if first is not None:
-        yield first
-    yield from rest
-
-
-async def _send(session: LiveClient, pieces: Iterator[Samples], *, real_time: bool) -> None:
-    chunks = in_chunks(pieces, _LIVE_CHUNK if real_time else _FAST_CHUNK)
+async def _send(session: LiveClient, pieces: Iterator[Samples], outcome: Outcome, *, real_time: bool) -> None:
+    """All of the file, then `stop`. What a damaged file does not hold is noted: the rest of it counts."""
+    chunks = in_chunks(_noting_damage(pieces, outcome), _LIVE_CHUNK if real_time else _FAST_CHUNK)
     try:
         async for chunk in _paced(chunks, real_time=real_time):
             await session.send_audio(chunk.astype("<i2").tobytes())
+        await session.send(wire.Stop())
     except BackendError:
         return  # the connection is gone; whoever reads it knows why
-    except ClientError:
-        await session.send(wire.Stop())
-        raise
-    await session.send(wire.Stop())
+
+
+def _noting_damage(pieces: Iterator[Samples], outcome: Outcome) -> Iterator[Samples]:
+    try:
+        yield from pieces
+    except EndsEarly as error:
+        outcome.damage = error.message
 
 
 async def _paced(chunks: Iterator[Samples], *, real_time: bool) -> AsyncIterator[Samples]:
@@ -124,12 +153,19 @@ def _note(outcome: Outcome, message: wire.ServerMessage) -> None:
             outcome.partials += 1
         case wire.Final():
             outcome.finals.append(message)
+        case wire.Ack(samples=samples):
+            outcome.kept_samples = samples
         case wire.Error():
             outcome.errors.append(message)
         case wire.Closed():
             outcome.closed, outcome.duration_ms = True, message.duration_ms
         case _:
             pass
+
+
+def printable(name: str) -> str:
+    """`name` without the bytes of a file's name that are no UTF-8."""
+    return name.encode(errors="replace").decode()
 
 
 def to_json_line(value: wire.ServerMessage | dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import httpx
 import typer
 
 from parley.embedded import folder, postgres, redis_server, sockets
@@ -37,12 +38,16 @@ PACKAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. A `problem` blocks running; a `note` does not. `remedy` is one sentence."""
+    """One line of the report. A `problem` blocks running; a `note` does not. `remedy` is one sentence.
+
+    `about` names what was found, where another check asks for it.
+    """
 
     topic: str
     level: Level
     text: str
     remedy: str = ""
+    about: str = ""
 
 
 def doctor(
@@ -58,10 +63,14 @@ def doctor(
     findings = examine()
     blocked = any(finding.level == "problem" for finding in findings)
     if as_json:
-        print(json.dumps({"ok": not blocked, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        print(json.dumps({"ok": not blocked, "findings": [_plain(finding) for finding in findings]}, indent=2))
     else:
         show(findings)
     raise typer.Exit(1 if blocked else 0)
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    return {name: value for name, value in asdict(finding).items() if name != "about"}
 
 
 def examine() -> list[Finding]:
@@ -71,8 +80,9 @@ def examine() -> list[Finding]:
         settings = load_settings()
     except SetupError as error:
         return [*findings, Finding("Settings", "problem", error.message, "Correct it, or remove it.")]
-    checks: tuple[Callable[[Settings], Finding], ...] = (database, queue, recogniser, data_folder, port, web_app)
-    return [*findings, *(check(settings) for check in checks), node()]
+    writes = recogniser(settings)
+    findings += [database(settings), queue(settings), writes, *running(settings, writes)]
+    return [*findings, data_folder(settings), port(settings), web_app(settings), node()]
 
 
 def show(findings: list[Finding]) -> None:
@@ -201,8 +211,8 @@ def read_choice(status: int, stdout: str, stderr: str) -> Finding:
     last = (stderr.strip().splitlines() or ["it said nothing"])[-1]
     if status in (1, 2):  # no such module, no such option
         return Finding("Recogniser", "note", f"the engine cannot say which it would use: {last}")
-    if status:
-        return Finding("Recogniser", "problem", last, "`parley models` lists, downloads and chooses models.")
+    if status:  # what it says names the remedy
+        return Finding("Recogniser", "problem", last.removeprefix("parley: "))
     try:
         choice = json.loads(stdout)
         name = " ".join(str(choice[key]) for key in ("name", "model", "device", "compute_type") if choice.get(key))
@@ -210,7 +220,31 @@ def read_choice(status: int, stdout: str, stderr: str) -> Finding:
     except (ValueError, KeyError, AttributeError):
         return Finding("Recogniser", "note", "the engine's answer could not be read")
     level: Level = "note" if fallback else "ok"
-    return Finding("Recogniser", level, f"{name}{' (fallback)' if fallback else ''}: {reason}", str(remedy))
+    text = f"{name}{' (fallback)' if fallback else ''}: {reason}"
+    return Finding("Recogniser", level, text, str(remedy), about=_called(choice))
+
+
+def _called(recognizer: dict[str, Any]) -> str:
+    return " ".join(str(recognizer[key]) for key in ("name", "model", "device") if recognizer.get(key))
+
+
+def running(settings: Settings, configured: Finding) -> Iterator[Finding]:
+    """The Parley that runs on the data folder, if one does, and whether it writes with what is configured now."""
+    holder = folder.holder(settings.data.expanduser().absolute())
+    if holder is None:
+        return
+    where = f"{holder.address or 'it starts'} (process {holder.pid})"
+    try:
+        said = httpx.get(f"{holder.address}/api/v1/status", timeout=5, trust_env=False).json()
+        writes = _called(said["recognizer"])
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, AttributeError):
+        yield Finding("Running", "note", f"{where}; its engine is not ready", "See logs/engine.log in the data folder.")
+        return
+    if configured.about and writes != configured.about:
+        text = f"{where} writes with {writes}; configured is {configured.about}"
+        yield Finding("Running", "note", text, "Restart Parley to use what is configured.")
+    else:
+        yield Finding("Running", "ok", f"{where} writes with {writes}")
 
 
 def data_folder(settings: Settings) -> Finding:

@@ -4,9 +4,13 @@ Models that Parley got lie in `DATA/models/NAME`; others may lie in the cache th
 """
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from parley.errors import SetupError
 
 MODELS_FOLDER = "models"
 WEIGHTS = "model.bin"
@@ -115,7 +119,79 @@ def in_cache() -> list[LocalModel]:
 def find(name: str, data: Path) -> LocalModel | None:
     """The model called `name` on this machine: in DATA/models, else in the cache."""
     names = {name, folder_name(name)}
-    return next((model for model in [*in_data(data), *in_cache()] if model.name in names), None)
+
+    def every() -> Iterator[LocalModel]:
+        yield from in_data(data)
+        yield from in_cache()
+
+    return next((model for model in every() if model.name in names), None)
+
+
+def is_path(model: str) -> bool:
+    """Whether a setting's `model` means a folder, not a name."""
+    return model.startswith(("/", ".", "~")) or Path(model).expanduser().is_dir()
+
+
+def configured_model(model: str, data: Path) -> LocalModel | None:
+    """The model that a setting names, a folder or a name; None for one that only the hub may have.
+
+    Raises SetupError for a folder that holds no model, and for a name that nobody knows.
+    """
+    if is_path(model):
+        folder = Path(model).expanduser()
+        missing = what_is_missing(folder)
+        if missing:
+            raise SetupError(
+                f"The configured model {folder} cannot be used: {missing}. Name another with PARLEY_ENGINE__MODEL, or"
+                " run: parley models use PATH",
+                code="bad_model",
+            )
+        return LocalModel(folder.name, folder, (folder / WEIGHTS).stat().st_size, "data")
+    found = find(model, data)
+    if found is None and repo_of(model) is None:
+        raise SetupError(
+            f"There is no model {model!r} on this machine, and no known model has that name. To see those that have"
+            " one, run: parley models list",
+            code="bad_model",
+        )
+    return found
+
+
+def no_model(model: str, why: str, remedy_for: str) -> SetupError:
+    """The error where Whisper was asked for, as `model` if that is not empty, and cannot be had."""
+    what = f"The configured model {model!r}" if model else "No Whisper model"
+    is_not = "is not" if model else "is"
+    return SetupError(f"{what} {is_not} on this machine, and {continued(why)} {remedy(remedy_for)}", code="no_model")
+
+
+def continued(sentence: str) -> str:
+    """A sentence as the second half of another: "The hub …" becomes "the hub …"."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def remedy(name: str) -> str:
+    """What brings a Whisper model, in words to copy."""
+    return f"Run: parley models get {name} — or, without a network: parley models use PATH"
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_NO_NAMES = frozenset({"", "model", "models", "snapshot", "snapshots", "ct2", "whisper"})
+_HASH = re.compile(r"[0-9a-f]{7,64}")
+
+
+def is_name(name: str) -> bool:
+    """Whether a model may be kept under this name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def name_for(folder: Path) -> str:
+    """The name of the model in `folder`: the folder's own, or a parent's where that says nothing (`model`, a hash)."""
+    places = (folder.resolve(), *folder.resolve().parents)
+    said = (place.name for place in places if place.name.lower() not in _NO_NAMES and not _HASH.fullmatch(place.name))
+    name = next(said, "")
+    repo = name.removeprefix("models--").replace("--", "/", 1)
+    known = next((known.name for known in KNOWN if known.repo == repo), None)
+    return known or folder_name(repo)
 
 
 def default_name(*, cuda: bool, cores: int) -> str:

@@ -1,5 +1,6 @@
 """Models from the Hugging Face hub: is it there, what does it hold, and a download that resumes and is verified."""
 
+import errno
 import hashlib
 import importlib.util
 import shutil
@@ -19,6 +20,7 @@ from parley.model_files import MODELS_FOLDER, folder_name, what_is_missing
 WANTED = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 """The files that faster-whisper takes from a repository."""
 _WATCH_S = 0.5
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes in all."""
@@ -58,14 +60,14 @@ def _ask(repo: str, timeout_s: float) -> tuple[RemoteFile, ...]:
     from huggingface_hub import HfApi, constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        raise BackendError("The environment says HF_HUB_OFFLINE.", code="hub_unreachable")
+        raise BackendError("The model hub is not asked, because HF_HUB_OFFLINE is set.", code="hub_unreachable")
     _knock(constants.ENDPOINT, timeout_s)
     try:
         info = HfApi().model_info(repo, files_metadata=True, timeout=timeout_s)
     except errors.RepositoryNotFoundError:
         raise SetupError(f"The model hub has no repository {repo}, or it is private.", code="no_such_model") from None
-    except Exception as error:  # noqa: BLE001 - the library's transport, and so its errors, changed three times
-        raise BackendError(f"The model hub did not list {repo}: {_short(error)}.", code="hub_unreachable") from None
+    except Exception as error:  # the library's transport, and so its errors, changed three times
+        raise BackendError(f"The model hub did not list {repo}.", code="hub_unreachable") from error
     files = (RemoteFile(file.rfilename, file.size, getattr(file.lfs, "sha256", None)) for file in info.siblings or ())
     wanted = tuple(file for file in files if any(fnmatch(file.name, pattern) for pattern in WANTED))
     if not any(file.name == "model.bin" for file in wanted):
@@ -81,12 +83,13 @@ def _knock(endpoint: str, timeout_s: float) -> None:
     try:
         httpx.head(endpoint, timeout=timeout_s, follow_redirects=False)
     except (httpx.HTTPError, OSError) as error:
-        raise BackendError(f"The model hub cannot be reached: {_short(error)}.", code="hub_unreachable") from None
+        raise BackendError("The model hub cannot be reached (no network?).", code="hub_unreachable") from error
 
 
-def _short(error: Exception) -> str:
-    text = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else ""
-    return (text or type(error).__name__)[:160]
+def detail(error: BaseException) -> str:
+    """What a log should say beside the message of an error of this module; empty where there is no more to say."""
+    cause = error.__cause__
+    return "" if cause is None else f"{type(cause).__name__}: {cause}"[:300]
 
 
 def _need_library() -> None:
@@ -134,11 +137,13 @@ def _fetch(repo: str, file: RemoteFile, staging: Path) -> None:
 
     try:
         hf_hub_download(repo, file.name, local_dir=str(staging))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise SetupError(f"There is no room for {file.name} of {repo} in {staging}.", code="no_room") from error
         raise BackendError(
-            f"Downloading {file.name} of {repo} stopped: {_short(error)}. The same command goes on from here.",
+            f"The download of {file.name} from {repo} stopped (no network?); the next try goes on from there.",
             code="hub_unreachable",
-        ) from None
+        ) from error
     if not _is_whole(path, file):
         path.unlink(missing_ok=True)
         raise BackendError(

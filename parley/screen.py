@@ -11,7 +11,7 @@ from parley.demo import Outcome
 
 
 class Screen:
-    """Shows one session while it runs; `conclude` says where the recording is."""
+    """Shows one session while it runs; `conclude` sums it up."""
 
     def __init__(self, title: str) -> None:
         self._console = Console(stderr=False, highlight=False)
@@ -46,12 +46,23 @@ class Screen:
             case _:
                 pass
 
-    def conclude(self, outcome: Outcome, url: str) -> None:
-        seconds = outcome.duration_ms / 1000
-        self._console.print(
-            f"{seconds:.1f} s of audio in {outcome.elapsed_s:.1f} s · {outcome.partials} partials ·"
-            f" {len(outcome.finals)} finals\n{url}/recordings/{outcome.recording_id}"
-        )
+    def conclude(self, outcome: Outcome, link: str | None) -> None:
+        """What came of the file, and where the recording is shown, if anywhere."""
+        if outcome.damage:
+            self._console.print(Text(outcome.damage, style="yellow"))
+        if outcome.closed:
+            came = f"{counted(outcome.partials, 'partial')} · {counted(len(outcome.finals), 'final')}"
+            heard = came if outcome.text else "no speech was heard"
+            self._console.print(
+                f"{outcome.duration_ms / 1000:.1f} s of audio in {outcome.elapsed_s:.1f} s · {heard}", soft_wrap=True
+            )
+        if link and outcome.closed:
+            self._console.print(link, soft_wrap=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 final`, `2 finals`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _line(final: wire.Final) -> Text:

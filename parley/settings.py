@@ -6,11 +6,19 @@ handed down; nothing reads a setting by itself. `docs/settings.md` shows every f
 
 import os
 import tomllib
+from itertools import takewhile
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from parley.errors import SetupError
 
@@ -174,18 +182,51 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Reads the settings. Raises SetupError that names the setting and the value that was wrong."""
+    """Reads the settings. Raises SetupError that names the setting, the value that was wrong and where it stands."""
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        if not first["loc"] or first["type"] == "value_error":
-            where = "".join(f"{part}: " for part in first["loc"])
-            raise SetupError(f"Settings: {where}{first['msg']}.", code="bad_setting") from None
-        name = "PARLEY_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise SetupError(f"Setting {name}: {first['msg']} (given: {first['input']!r}).", code="bad_setting") from None
-    except (tomllib.TOMLDecodeError, OSError) as error:
-        raise SetupError(f"{_settings_file()} cannot be read: {error}.", code="bad_setting") from None
+        raise SetupError(f"{_where(first['loc'])}: {_what(first)}.", code="bad_setting") from None
+    except SettingsError as error:
+        raise SetupError(f"Settings: {error}.", code="bad_setting") from None
+    except (ValueError, OSError) as error:  # no TOML, or no UTF-8
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SetupError(f"{_settings_file()} cannot be read: {why}.", code="bad_setting") from None
+
+
+def _where(place: tuple[int | str, ...]) -> str:
+    """A setting's name as its owner wrote it: a variable, or a table and a key of the file."""
+    names = [str(part) for part in takewhile(lambda part: str(part).isidentifier(), place)]
+    variable = "PARLEY_" + "__".join(names).upper()
+    if not names:
+        return "Settings"
+    value: Any = None if variable in map(str.upper, os.environ) else _in_file(names)
+    if value is None:
+        return f"Setting {variable}"
+    table = f"[{'.'.join(names[:-1])}] " if len(names) > 1 else ""
+    return f"{_settings_file()}: {table}{names[-1]}"
+
+
+def _in_file(names: list[str]) -> Any:
+    """What the settings file says at this place; None where it says nothing."""
+    try:
+        value: Any = tomllib.loads(_settings_file().read_text("utf-8"))
+        for name in names:
+            value = value[name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return value
+
+
+def _what(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "no such setting"
+        case "value_error":
+            return error["msg"].removeprefix("Value error, ")
+        case _:
+            return f"{error['msg']} (given: {error['input']!r})"
 
 
 def _settings_file() -> Path:

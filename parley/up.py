@@ -20,10 +20,12 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from parley.embedded import folder, sockets
-from parley.embedded.parts import Services, Site, build_parts
+from parley.embedded.parts import Services, Site, build_parts, starts_engine
 from parley.embedded.server import RunningServer, running_server
 from parley.embedded.supervisor import PartFailed, Supervisor
-from parley.errors import ParleyError
+from parley.errors import BackendError, ParleyError
+from parley.model_files import configured_model, no_model, repo_of
+from parley.model_hub import listing
 from parley.settings import Settings, load_settings
 
 __all__ = ["RunningServer", "run", "running_server", "up"]
@@ -65,9 +67,12 @@ def run(
         os.environ["PARLEY_DATA"] = str(data.expanduser().absolute())
     try:
         settings = _with_listener(load_settings(), host, port)
-        return asyncio.run(serve(settings, services or Services(migrate=_migrate), open_browser=open_browser))
+        check_model(settings)
+        status = asyncio.run(serve(settings, services or Services(migrate=_migrate), open_browser=open_browser))
+        _tell("Stopped.")
+        return status
     except PartFailed as error:
-        _tell(f"{error.message} The end of its log, {error.path}:\n{error.log or '(empty)'}")
+        _tell(_explained(error))
         return FAILED
     except (folder.AlreadyRuns, sockets.PortTaken) as error:
         _tell(error.message)
@@ -78,6 +83,30 @@ def run(
     except OSError as error:
         _tell(f"Parley cannot run here: {error}.")
         return UNFIT
+
+
+def check_model(settings: Settings) -> None:
+    """Raises SetupError where the configured model cannot be had, before anything starts.
+
+    The hub is asked only for a model that is not on this machine: its download takes longer anyway.
+    """
+    model = settings.engine.model
+    if not model or settings.engine.recognizer == "pocketsphinx" or not starts_engine(settings):
+        return
+    if configured_model(model, settings.data) is not None:
+        return
+    try:
+        listing(repo_of(model) or model, settings.engine.hub_timeout_s)
+    except BackendError as error:
+        raise no_model(model, error.message, model) from None
+
+
+def _explained(error: PartFailed) -> str:
+    """A part that says in its last words why it cannot run needs no more of its log."""
+    last = error.log.rstrip().rpartition("\n")[2]
+    if last.startswith("parley: "):
+        return f"{error.title}: {last.removeprefix('parley: ')}"
+    return f"{error.message} The end of its log, {error.path}:\n{error.log or '(empty)'}"
 
 
 async def _migrate(database_url: str) -> None:
@@ -186,6 +215,8 @@ async def _until_stopped(
     try:
         await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
         failure = running.exception() if running.done() else None
+        if wishes.stop.is_set():
+            _tell("Stopping. Press Ctrl-C again to stop by force.")
         wishes.stop.set()
         hang_up()
         forced = not await _first(wind_down(), wishes.force.wait())

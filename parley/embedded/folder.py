@@ -93,9 +93,9 @@ class Lock:
             holder = _holder(file)
             file.close()
             who = f" (process {holder.pid})" if holder.pid else ""
-            where = f" at {holder.address.removeprefix('http://')}" if holder.address else ""
+            use = f"Open {holder.address} to use it, stop it" if holder.address else "Stop it"
             raise AlreadyRuns(
-                f"Parley already runs on {data}{where}{who}. Stop it, or choose another --data."
+                f"Parley already runs on {data}{who}. {use}, or choose another folder with --data."
             ) from None
         lock = cls(file)
         lock.say(Holder(os.getpid(), ""))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parley.embedded import folder
 from parley.embedded.process import last_lines
 from parley.errors import SetupError
 
@@ -46,7 +47,7 @@ def running_server(
     with contextlib.ExitStack() as stack:
         if data is None:
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-data-")))
-        data.mkdir(parents=True, exist_ok=True)
+        data = folder.prepare(data)
         said = data / "up.log"
         process = _spawn((*command, "--port", str(port), "--data", str(data)), said, env or {})
         try:

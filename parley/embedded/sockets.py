@@ -18,7 +18,8 @@ class PortTaken(SetupError):
 
     def __init__(self, host: str, port: int, *, by_parley: bool) -> None:
         who = "another Parley" if by_parley else "another program"
-        super().__init__(f"Port {port} on {host} is taken by {who}. Stop it, or choose another port with --port.")
+        use = f"Open {address(host, port)} to use it, stop it" if by_parley else "Stop it"
+        super().__init__(f"Port {port} on {host} is taken by {who}. {use}, or choose another port with --port.")
         self.by_parley = by_parley
 
 

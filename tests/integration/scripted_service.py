@@ -1,4 +1,6 @@
-"""Stands in for the gateway or the engine under `parley up`: `NAME [--fails STATUS] [--ignores-stop] --fd N`.
+"""Stands in for the gateway or the engine under `parley up`.
+
+    NAME [--fails STATUS] [--says TEXT] [--ignores-stop] --fd N
 
 It answers /healthz and /readyz on the inherited socket, appends `started PID` and `stopped` to DATA/NAME.events, and
 its environment to DATA/NAME.env.
@@ -17,6 +19,7 @@ from pathlib import Path
 parser = argparse.ArgumentParser()
 parser.add_argument("name")
 parser.add_argument("--fails", type=int)
+parser.add_argument("--says", default="")  # & stands for a blank
 parser.add_argument("--ignores-stop", action="store_true")
 parser.add_argument("--fd", type=int)
 arguments = parser.parse_args()
@@ -54,7 +57,7 @@ signal.signal(signal.SIGTERM, stop)
 note("started")
 (data / f"{arguments.name}.env").write_text(json.dumps(dict(os.environ)))
 if arguments.fails is not None:
-    print(f"the {arguments.name} says why it cannot go on", file=sys.stderr)
+    print(arguments.says.replace("&", " ") or f"the {arguments.name} says why it cannot go on", file=sys.stderr)
     sys.exit(arguments.fails)
 server = HTTPServer(("127.0.0.1", 0), Answers, bind_and_activate=False)
 server.socket.close()

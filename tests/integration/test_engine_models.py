@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from parley.embedded.folder import Lock
 from parley.errors import SetupError
-from parley.model_files import LocalModel, best, default_name, find, in_data, repo_of, what_is_missing
+from parley.model_files import LocalModel, best, default_name, find, in_data, name_for, repo_of, what_is_missing
 from parley.models import app
 from tests.integration.engine_process import MODEL
 
@@ -27,7 +28,21 @@ MEGABYTE = 1_000_000
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("PARLEY_ENGINE__MODEL", raising=False)
+    monkeypatch.setenv("PARLEY_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "data"
+
+
+def selected(data: Path) -> object:
+    return tomllib.loads((data / "settings.toml").read_text())["engine"].get("model")
+
+
+def damaged_copy(folder: Path) -> Path:
+    """Another model: the same, but for its tokenizer's last byte."""
+    shutil.copytree(MODEL, folder)
+    with (folder / "tokenizer.json").open("a") as file:
+        file.write("\n")
+    return folder
 
 
 def run(*arguments: str) -> str:
@@ -58,6 +73,97 @@ def test_use_takes_the_name_of_a_model_that_is_here(data: Path) -> None:
     run("use", "one", "--data", str(data))
     assert tomllib.loads((data / "settings.toml").read_text())["engine"]["model"] == "one"
     assert find("two", data) is not None
+
+
+def test_use_of_a_name_under_another_name_copies_it(data: Path) -> None:
+    run("use", str(MODEL), "--name", "one", "--data", str(data))
+    run("use", "one", "--name", "two", "--data", str(data))
+    assert selected(data) == "two"
+    assert [model.name for model in in_data(data)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("content", [b"[engine\n", b"[engine]\nmodle = 'x'\n", b"\xe4"])
+def test_use_leaves_nothing_behind_where_the_settings_are_broken(data: Path, content: bytes) -> None:
+    data.mkdir()
+    (data / "settings.toml").write_bytes(content)
+    with pytest.raises(SetupError, match=r"settings\.toml"):
+        run("use", str(MODEL), "--name", "mini", "--data", str(data))
+    assert [path.name for path in data.iterdir()] == ["settings.toml"]
+    assert (data / "settings.toml").read_bytes() == content
+
+
+def test_use_of_a_known_model_that_is_not_here_says_how_to_get_it(data: Path) -> None:
+    with pytest.raises(SetupError, match=r"^tiny is not on this machine; run: parley models get tiny$"):
+        run("use", "tiny", "--data", str(data))
+    with pytest.raises(SetupError, match="no folder 'nothing', and no model"):
+        run("use", "nothing", "--data", str(data))
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("mini/model", "mini"),
+        ("mini/snapshot", "mini"),
+        ("mini/0123456789abcdef0123", "mini"),
+        ("models--Systran--faster-whisper-base/snapshots/0123456789abcdef", "base"),
+        ("models--someone--own/snapshots/0123456789abcdef", "someone--own"),
+        ("tiny.en", "tiny.en"),
+    ],
+)
+def test_a_model_is_named_after_the_folder_that_says_something(tmp_path: Path, place: str, name: str) -> None:
+    assert name_for(tmp_path / place) == name
+
+
+def test_use_names_a_model_in_a_folder_called_model_after_the_folder_above(data: Path) -> None:
+    run("use", str(MODEL), "--data", str(data))
+    assert selected(data) == MODEL.parent.name
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a b", ".hidden", "..", "-x", "ä", "x" * 101])
+def test_use_refuses_a_name_that_is_no_plain_file_name(data: Path, name: str) -> None:
+    with pytest.raises(SetupError, match="cannot be a model's name"):
+        run("use", str(MODEL), f"--name={name}", "--data", str(data))
+    assert not data.exists()
+
+
+def test_use_replaces_another_model_of_that_name_only_when_forced(data: Path, tmp_path: Path) -> None:
+    other = damaged_copy(tmp_path / "other")
+    run("use", str(MODEL), "--name", "mini", "--data", str(data))
+    run("use", str(MODEL), "--name", "mini", "--data", str(data))
+    with pytest.raises(SetupError, match="holds another model"):
+        run("use", str(other), "--name", "mini", "--data", str(data))
+    kept = data / "models" / "mini" / "tokenizer.json"
+    assert kept.read_bytes() == (MODEL / "tokenizer.json").read_bytes()
+    run("use", str(other), "--name", "mini", "--force", "--data", str(data))
+    assert kept.read_bytes() == (other / "tokenizer.json").read_bytes()
+
+
+def test_use_says_to_restart_what_runs(data: Path) -> None:
+    assert "from its next start" in run("use", str(MODEL), "--data", str(data))
+    lock = Lock.take(data)
+    assert "Restart Parley to use it." in run("use", str(MODEL), "--data", str(data))
+    lock.release()
+
+
+def test_remove_takes_a_model_away_but_not_the_selected_one_unless_forced(data: Path) -> None:
+    run("use", str(MODEL), "--name", "one", "--data", str(data))
+    run("use", str(MODEL), "--name", "two", "--data", str(data))
+    (data / "models" / ".one.part").mkdir()
+    run("remove", "one", "--data", str(data))
+    assert [path.name for path in (data / "models").iterdir()] == ["two"]
+    with pytest.raises(SetupError, match="is the model that is selected"):
+        run("remove", "two", "--data", str(data))
+    run("remove", "two", "--force", "--data", str(data))
+    assert in_data(data) == []
+    assert selected(data) is None
+
+
+@pytest.mark.parametrize("name", ["none", "..", "../data", ""])
+def test_remove_takes_only_models(data: Path, name: str) -> None:
+    run("use", str(MODEL), "--data", str(data))
+    with pytest.raises(SetupError, match="is not in"):
+        run("remove", name, "--data", str(data))
+    assert (data / "settings.toml").exists()
 
 
 @pytest.mark.parametrize("absent", ["config.json", "model.bin"])
@@ -224,5 +330,6 @@ def test_get_throws_away_what_arrived_damaged(hub: tuple[ScriptedHub, str], data
 def test_get_says_at_once_that_there_is_no_network(data: Path) -> None:
     result = get_base(data, "http://127.0.0.1:9")
     assert result.returncode != 0
-    assert "The model hub cannot be reached" in result.stderr
+    assert result.stderr.splitlines()[-1].endswith("BackendError: The model hub cannot be reached (no network?).")
+    assert "Getting base" not in result.stderr
     assert not (data / "models").exists()

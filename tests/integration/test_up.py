@@ -150,6 +150,8 @@ def test_parts_stop_in_order_and_leave_nothing(used: Path) -> None:
         before = family(used)
         assert sockets.stat().st_mode & 0o066 == 0
     assert server.process.returncode == 0
+    assert said(used)[-1] == "Stopped."
+    assert "Stopping. Press Ctrl-C again to stop by force." in said(used)
     assert [line.split()[0] for line in said(used) if line.endswith("stopping")] == [
         "Gateway",
         "Engine",
@@ -206,7 +208,7 @@ def test_a_second_up_says_who_runs_and_where(used: Path) -> None:
         result = fail("--port", "0", "--data", str(used))
         assert result.returncode == 3
         line = one_line(result)
-        assert server.base_url.removeprefix("http://") in line
+        assert f"Open {server.base_url} " in line
         assert f"process {server.process.pid}" in line
         assert answers(server)
         port = server.base_url.rpartition(":")[2]
@@ -242,6 +244,28 @@ def test_a_wrong_setting_is_told_in_one_line(data: Path) -> None:
     result = fail("--data", str(data), PARLEY_GATEWAY__PORT="many")
     assert result.returncode == 2
     assert "PARLEY_GATEWAY__PORT" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("/nowhere/model", "The configured model /nowhere/model cannot be used: no such folder."),
+        ("smal", "There is no model 'smal' on this machine, and no known model has that name."),
+        ("small", "The configured model 'small' is not on this machine, and the model hub is not asked"),
+    ],
+)
+def test_a_configured_model_that_is_missing_is_told_before_anything_starts(data: Path, model: str, said: str) -> None:
+    nothing = str(data.with_name("hf"))
+    result = fail("--data", str(data), PARLEY_ENGINE__MODEL=model, HF_HUB_OFFLINE="1", HF_HOME=nothing)
+    assert result.returncode == 2
+    assert said in one_line(result)
+    assert not data.exists()
+
+
+def test_an_engine_that_says_why_it_cannot_run_is_quoted_without_its_log(used: Path) -> None:
+    result = fail("--port", "0", "--data", str(used), "--engine=--fails 3 --says parley:&No&GPU.")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "Engine: No GPU."
 
 
 def test_an_engine_that_dies_again_and_again_is_given_up_with_its_last_words(used: Path) -> None:

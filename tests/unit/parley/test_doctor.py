@@ -3,13 +3,17 @@
 import json
 import shutil
 import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import typer
 
 from parley import doctor
-from parley.settings import GatewaySettings, Settings
+from parley.embedded.folder import Holder, Lock
+from parley.settings import GatewaySettings, Settings, load_settings
 
 
 def settings(data: Path, **gateway: object) -> Settings:
@@ -56,6 +60,64 @@ def test_little_room_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_engine_is_asked_which_recogniser_it_would_use(status: int, stdout: str, level: str, text: str) -> None:
     finding = doctor.read_choice(status, stdout, "one\nNo module named stream_engine\n")
     assert (finding.level, finding.text) == (level, text)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Settings, dict[str, object]]]:
+    """Settings whose data folder a scripted Parley holds, and what that says of its recogniser."""
+    recognizer: dict[str, object] = {"name": "pocketsphinx", "model": "en-us", "device": "cpu"}
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"recognizer": recognizer or None}).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    lock = Lock.take(tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        lock.say(Holder(4711, f"http://127.0.0.1:{server.server_port}"))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield settings(tmp_path), recognizer
+        server.shutdown()
+        thread.join()
+    lock.release()
+
+
+def test_a_running_parley_that_writes_with_something_else_is_to_be_restarted(
+    running: tuple[Settings, dict[str, object]],
+) -> None:
+    configured = doctor.read_choice(0, '{"name": "faster-whisper", "model": "base", "device": "cpu"}', "")
+    (finding,) = doctor.running(running[0], configured)
+    assert finding.level == "note"
+    assert "writes with pocketsphinx en-us cpu; configured is faster-whisper base cpu" in finding.text
+    assert finding.remedy.startswith("Restart Parley")
+
+
+def test_a_running_parley_that_writes_with_what_is_configured_is_fine(
+    running: tuple[Settings, dict[str, object]],
+) -> None:
+    configured = doctor.read_choice(0, json.dumps(running[1] | {"compute_type": "int16"}), "")
+    assert [finding.level for finding in doctor.running(running[0], configured)] == ["ok"]
+    running[1].clear()
+    assert [finding.level for finding in doctor.running(running[0], configured)] == ["note"]
+
+
+def test_where_none_runs_nothing_is_said_of_it(tmp_path: Path) -> None:
+    assert not list(doctor.running(settings(tmp_path), doctor.Finding("Recogniser", "ok", "")))
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("PARLEY_ENGINE__DEVICE", "cuda")
+    monkeypatch.setenv("PARLEY_DATA", str(tmp_path))
+    finding = doctor.recogniser(load_settings())
+    assert finding.level == "problem"
+    assert finding.text.startswith("PARLEY_ENGINE__DEVICE is cuda, but CTranslate2 finds no CUDA GPU")
 
 
 def test_a_database_that_does_not_answer_is_a_problem(tmp_path: Path) -> None:

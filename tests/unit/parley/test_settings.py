@@ -53,11 +53,38 @@ def test_settings_that_contradict_are_refused(
         load_settings()
 
 
-@pytest.mark.parametrize(("text", "named"), [("[engine\n", "settings.toml"), ("[engine]\nmodle = 'x'\n", "MODLE")])
-def test_a_broken_settings_file_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, named: str
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[engine\n", " cannot be read: "),
+        (b"log_level = '\xe4'\n", " cannot be read: "),
+        (b"[engine]\nmodle = 'x'\n", ": [engine] modle: no such setting."),
+        (b"[gateway.segmenter]\ntail_ms = 1\n", ": [gateway.segmenter] tail_ms: Input should be greater"),
+        (b"log_level = 'loud'\n", ": log_level: Input should be"),
+        (b"engine = 3\n", ": engine: Input should be"),
+    ],
+)
+def test_what_is_wrong_in_the_settings_file_is_named_with_the_file_and_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
 ) -> None:
-    (tmp_path / "settings.toml").write_text(text)
+    (tmp_path / "settings.toml").write_bytes(content)
     monkeypatch.setenv("PARLEY_DATA", str(tmp_path))
-    with pytest.raises(SetupError, match=named):
+    with pytest.raises(SetupError) as raised:
+        load_settings()
+    assert raised.value.message.startswith(f"{tmp_path}/settings.toml{said}")
+
+
+def test_a_variable_that_overrides_the_file_is_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings.toml").write_text("[engine]\nbeam_size = 3\n")
+    monkeypatch.setenv("PARLEY_DATA", str(tmp_path))
+    monkeypatch.setenv("PARLEY_ENGINE__BEAM_SIZE", "99")
+    with pytest.raises(SetupError, match=r"^Setting PARLEY_ENGINE__BEAM_SIZE: .*99"):
+        load_settings()
+
+
+def test_a_variable_that_holds_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_GATEWAY", "many")
+    with pytest.raises(SetupError, match="gateway"):
         load_settings()

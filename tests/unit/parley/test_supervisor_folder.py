@@ -52,7 +52,7 @@ def test_a_disk_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_one_at_a_time_and_the_second_is_told_who(tmp_path: Path) -> None:
     lock = Lock.take(tmp_path)
     lock.say(Holder(4711, "http://127.0.0.1:8123"))
-    with pytest.raises(AlreadyRuns, match=r"at 127\.0\.0\.1:8123 \(process 4711\)"):
+    with pytest.raises(AlreadyRuns, match=r"\(process 4711\)\. Open http://127\.0\.0\.1:8123 "):
         Lock.take(tmp_path)
     assert folder.holder(tmp_path) == Holder(4711, "http://127.0.0.1:8123")
     lock.release()
