@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +115,27 @@ class ParleyBench:
         return summarise([player.measured for player in players]) | {"completed": completed} | meter.read()
 
 
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """`threads` of a decode, and `replicas`, which decode at the same time. None and 0: the engine's own choice."""
+
+    final_window: str | None = None
+    threads: int = 0
+    replicas: int = 0
+
+    def environment(self, model: Path) -> dict[str, str]:
+        settings = {"MODEL": str(model.resolve()), "CPU_THREADS": str(self.threads), "REPLICAS": str(self.replicas)}
+        if self.final_window:
+            settings["FINAL_WINDOW"] = self.final_window
+        return {f"PARLEY_ENGINE__{name}": value for name, value in settings.items()}
+
+
 @contextlib.contextmanager
-def parley_bench(
-    corpus: Corpus, model: Path, *, final_window: str | None, threads: int = 0, language: str | None = "en"
-) -> Iterator[ParleyBench]:
-    """A warm server with the model in the folder `model`. `threads`: of a decode; 0: the engine's choice."""
+def parley_bench(corpus: Corpus, model: Path, options: EngineOptions, language: str | None) -> Iterator[ParleyBench]:
+    """A warm server with the model in the folder `model`. Raises ClientError where there is none."""
     if not (model / "model.bin").is_file():
         raise ClientError(f"--model must be a folder with a CTranslate2 model (given: {model}).", code="no_such_file")
-    env = {"PARLEY_ENGINE__MODEL": str(model.resolve()), "PARLEY_ENGINE__CPU_THREADS": str(threads)}
-    if final_window:
-        env["PARLEY_ENGINE__FINAL_WINDOW"] = final_window
+    env = options.environment(model)
     with running_server(env=env) as server:
         bench = ParleyBench(server, corpus, language)
         bench.measure(1, _WARM_UP_S)
@@ -158,7 +170,10 @@ def _parser() -> argparse.ArgumentParser:
         "--model", type=Path, default=MINI_WHISPER / "model", help="Whisper model folder (default: the miniature one)"
     )
     parser.add_argument("--final-window", type=final_window, help="full, fit or seconds (default: the engine's)")
-    parser.add_argument("--threads", type=int, default=0, help="of a decode on a CPU (default: the engine's)")
+    parser.add_argument("--threads", type=int, default=0, help="of a decode on a CPU (default: the engine's choice)")
+    parser.add_argument(
+        "--replicas", type=int, default=0, help="decodes at the same time (default: the engine's choice)"
+    )
     add_speech_options(parser)
     report.add_output_options(parser)
     return parser
@@ -168,8 +183,10 @@ def main() -> None:
     parser = _parser()
     args = parser.parse_args()
     seconds = args.seconds if args.seconds is not None else PROBE_S if args.find_limit else 60.0
-    if args.streams < 1 or seconds <= 0 or args.threads < 0:
+    if args.streams < 1 or seconds <= 0:
         parser.error(f"--streams and --seconds must be positive (given: {args.streams}, {seconds:g})")
+    if args.threads < 0 or args.replicas < 0:
+        parser.error(f"--threads and --replicas must not be negative (given: {args.threads}, {args.replicas})")
     try:
         result = _run(args, seconds)
     except (ClientError, SetupError) as error:
@@ -183,9 +200,8 @@ def _run(args: argparse.Namespace, seconds: float) -> dict[str, Any]:
     model = args.model.name if args.model.name != "model" else args.model.parent.name
     about = {"model": model, "final_window": args.final_window or "default", "speech": corpus.label}
     report.progress(f"{model}, {seconds:g} s of {corpus.label} in each stream …")
-    with parley_bench(
-        corpus, args.model, final_window=args.final_window, threads=args.threads, language=language
-    ) as bench:
+    options = EngineOptions(args.final_window, args.threads, args.replicas)
+    with parley_bench(corpus, args.model, options, language) as bench:
         if not args.find_limit:
             return about | bench.measure(args.streams, seconds)
         return about | find_limit(lambda streams: bench.measure(streams, seconds), args.streams)
