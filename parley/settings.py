@@ -124,7 +124,7 @@ class EngineSettings(_Slice):
     max_batch: int = Field(default=16, ge=1)
     """Windows decoded together at most."""
     max_batch_s: float = Field(default=0.0, ge=0)
-    """Seconds of windows decoded together at most, so that no batch holds up the next for long; 0: 32 on a CPU, no
+    """Seconds of windows decoded together at most, so that no batch holds up the next for long; 0: 16 on a CPU, no
     limit on a GPU."""
     max_wait_s: float = Field(default=8.0, gt=0)
     """Seconds that live decodes may wait for the device before new live sessions are refused."""

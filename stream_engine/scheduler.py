@@ -33,11 +33,11 @@ log = get_logger(__name__)
 
 Outcome = Hypothesis | EngineError
 
-_CPU_BATCH_S = 32.0
+_CPU_BATCH_S = 16.0
 """On a CPU a batch gains little beyond a few windows, and everybody else waits for its end."""
 
-_REPLACEABLE = (Lane.PARTIAL, Lane.DRAFT)
-"""Lanes in which a session's newer decode takes the place of the one that waits."""
+_REPLACEABLE = (Lane.DRAFT, Lane.PARTIAL)
+"""Lanes in which a session's newer decode, or one of a lane before, makes the one that waits pointless."""
 
 
 class Audio(Protocol):
@@ -93,14 +93,10 @@ class Scheduler:
         self._wake = asyncio.Event()
 
     def ask(self, request: Request) -> None:
-        """Queues a decode. A partial or draft takes the place of the session's own that waits; a final ends both."""
-        if request.lane in _REPLACEABLE:
-            replaced = self._forget(request.session, request.lane)
-            ENGINE_REPLACED.inc(replaced is not None)
-        else:
-            replaced = None
-            for lane in _REPLACEABLE:
-                self._forget(request.session, lane)
+        """Queues a decode. A newer partial takes the place of the session's that waits; a draft or final ends it."""
+        forgotten = {lane: self._forget(request.session, lane) for lane in _REPLACEABLE if lane >= request.lane}
+        replaced = forgotten.get(request.lane)
+        ENGINE_REPLACED.inc(sum(ticket is not None for ticket in forgotten.values()))
         number = replaced.asked if replaced else next(self._numbers)
         self._waiting[number] = _Ticket(request, number, replaced.asked_at if replaced else self._clock())
         if request.lane in _REPLACEABLE:

@@ -10,6 +10,8 @@ from stream_engine.commit import Committer
 _FIRST_CAPACITY = 4 * SAMPLE_RATE
 _FIRST_PARTIAL = SAMPLE_RATE // 2
 """Samples before the first decode: from less than half a second Whisper makes words up."""
+_PAUSE = SAMPLE_RATE * 3 // 10
+"""Samples behind a pause in which no partial is worth a decode: its draft says all, and the end may come any moment."""
 
 
 class OpenSegment:
@@ -61,6 +63,8 @@ class OpenSegment:
 
     def wants_partial(self, interval_samples: int) -> bool:
         """Whether enough audio came since the last decode began, and since one was asked for; then one is asked for."""
+        if self.draft is not None and self._length - len(self.draft) < _PAUSE:
+            return False
         due = self._length - max(self._decoded, self._asked) >= interval_samples and self._length >= _FIRST_PARTIAL
         if due:
             self._asked = self._length

@@ -108,10 +108,16 @@ class Session:
         )
 
     def _drafted(self, segment: OpenSegment, draft: Draft, outcome: Outcome) -> None:
-        """Keeps a final that was decoded in advance, or sends it where the segment ended there meanwhile."""
+        """Keeps a final that was decoded in advance, or sends it where the segment ended there meanwhile.
+
+        Until then it is a partial, the best there is.
+        """
         draft.outcome = outcome
-        if segment.over and segment.draft is draft and len(segment) == len(draft):
-            self._outbox.put(self._final(segment, outcome))
+        if segment.over:
+            if segment.draft is draft and len(segment) == len(draft):
+                self._outbox.put(self._final(segment, outcome))
+        elif (message := self._partial(segment, outcome, len(draft))) is not None:
+            self._outbox.put(message)
 
     def _partial(self, segment: OpenSegment, outcome: Outcome, samples: int) -> EngineMessage | None:
         """The message of a partial; None where the segment is over by now, or where nothing was heard yet."""

@@ -1,8 +1,8 @@
 """What the device decodes next: a pure decision over the decodes that wait.
 
-There is no timer: whatever waits when a device falls free is the choice. Finals go before partials, these before
-drafts (finals decoded in advance, when there is time), and live before batch; within a lane the oldest goes first and
-takes those of its own padded length along.
+There is no timer: whatever waits when a device falls free is the choice. Finals go before drafts (finals decoded in
+advance), these before partials, and live before batch; within a lane the oldest goes first and takes those of its own
+padded length along.
 """
 
 from collections.abc import Collection, Iterable
@@ -26,8 +26,8 @@ class Lane(IntEnum):
     """Who goes first: the smaller."""
 
     FINAL = 0
-    PARTIAL = 1
-    DRAFT = 2
+    DRAFT = 1
+    PARTIAL = 2
     BATCH = 3
 
 
