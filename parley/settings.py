@@ -119,6 +119,8 @@ class EngineSettings(_Slice):
     """Milliseconds of new audio before an open segment is decoded again."""
     guard_ms: int = Field(default=300, ge=0)
     """Milliseconds at the end of the audio in which words stay tentative."""
+    trim_after_s: float = Field(default=6.0, ge=4)
+    """Seconds of an open segment's window after which it moves up behind committed words, their text as the prompt."""
     final_window: Literal["full", "fit"] | float = "full"
     """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds."""
     max_batch: int = Field(default=16, ge=1)

@@ -41,7 +41,10 @@ _REPLACEABLE = (Lane.DRAFT, Lane.PARTIAL)
 
 
 class Audio(Protocol):
-    """The audio of a segment, which may still grow while its decode waits."""
+    """The audio of a segment, which may still grow while its decode waits, and the text in front of it."""
+
+    @property
+    def prompt(self) -> str: ...
 
     def __len__(self) -> int: ...
 
@@ -153,7 +156,8 @@ class Scheduler:
         samples = request.audio.snapshot()
         padded = padded_samples(len(samples), request.lane, self._settings.final_window)
         final = request.lane is not Lane.PARTIAL
-        return Window(samples, padded, final, request.language, request.task, request.vocabulary)
+        prompt = request.audio.prompt
+        return Window(samples, padded, final, request.language, request.task, request.vocabulary, prompt)
 
     def _deliver(self, ticket: _Ticket, window: Window, outcome: Outcome) -> None:
         lane = ticket.request.lane.name.lower()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from parley.audio import SAMPLE_RATE
 from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Open, Partial, Pause
 from parley.errors import ClientError, EngineError
 from parley.logs import get_logger
@@ -12,7 +13,7 @@ from parley.transcript import Hypothesis, join_words, ms_to_samples
 from stream_engine.commit import Committer
 from stream_engine.outbox import Outbox
 from stream_engine.scheduler import Audio, Outcome, Request, Scheduler
-from stream_engine.segment import Draft, OpenSegment
+from stream_engine.segment import OpenSegment, Prefix
 from stream_engine.windows import Lane
 
 log = get_logger(__name__)
@@ -30,6 +31,7 @@ class Session:
         self._outbox = outbox
         self._interval = ms_to_samples(settings.partial_interval_ms)
         self._guard = ms_to_samples(settings.guard_ms)
+        self._trim_after = int(settings.trim_after_s * SAMPLE_RATE)
         self._max_samples = ms_to_samples(settings.max_segment_s * 1000)
         self._segment: OpenSegment | None = None
         self._last_number = -1
@@ -53,13 +55,14 @@ class Session:
             raise ClientError("Audio came while no segment is open.", code="out_of_order")
         self._segment.append(np.frombuffer(data, "<i2").astype(np.int16, copy=False))
         if self._opened.lane == "live" and self._segment.wants_partial(self._interval):
-            self._ask(self._segment, Lane.PARTIAL)
+            segment = self._segment
+            self._request(Lane.PARTIAL, segment.window, lambda outcome, samples: self._heard(segment, outcome, samples))
 
     def pause(self, message: Pause) -> None:
         """Asks for the final in advance, for the case that the segment ends there."""
         segment = self._open_segment(message)
         if self._opened.lane == "live":
-            segment.draft = draft = Draft(segment, message.samples)
+            segment.draft = draft = Prefix(segment, message.samples)
             self._request(Lane.DRAFT, draft, lambda outcome, _samples: self._drafted(segment, draft, outcome))
 
     def end(self, message: End) -> None:
@@ -70,7 +73,11 @@ class Session:
         self._outbox.expect_final()
         draft = segment.draft
         if draft is None or len(draft) != message.samples or not draft.started:
-            self._ask(segment, Lane.FINAL if self._opened.lane == "live" else Lane.BATCH)
+            self._request(
+                Lane.FINAL if self._opened.lane == "live" else Lane.BATCH,
+                Prefix(segment, message.samples),
+                lambda outcome, _: self._outbox.put(self._final(segment, outcome)),
+            )
         elif draft.outcome is not None:
             self._outbox.put(self._final(segment, draft.outcome))
 
@@ -92,53 +99,50 @@ class Session:
         self._segment = None
         self._scheduler.drop(self._number)
 
-    def _ask(self, segment: OpenSegment, lane: Lane) -> None:
-        def deliver(outcome: Outcome, samples: int) -> None:
-            if lane is not Lane.PARTIAL:
-                self._outbox.put(self._final(segment, outcome))
-            elif (message := self._partial(segment, outcome, samples)) is not None:
-                self._outbox.put(message)
-
-        self._request(lane, segment, deliver)
-
     def _request(self, lane: Lane, audio: Audio, deliver: Callable[[Outcome, int], None]) -> None:
         opened = self._opened
         self._scheduler.ask(
             Request(self._number, lane, audio, deliver, opened.language, opened.task, opened.vocabulary)
         )
 
-    def _drafted(self, segment: OpenSegment, draft: Draft, outcome: Outcome) -> None:
+    def _drafted(self, segment: OpenSegment, draft: Prefix, outcome: Outcome) -> None:
         """Keeps a final that was decoded in advance, or sends it where the segment ended there meanwhile.
 
         Until then it is a partial, the best there is.
         """
         draft.outcome = outcome
-        if segment.over:
-            if segment.draft is draft and len(segment) == len(draft):
-                self._outbox.put(self._final(segment, outcome))
-        elif (message := self._partial(segment, outcome, len(draft))) is not None:
-            self._outbox.put(message)
+        if not segment.over:
+            self._partial(segment, outcome, 0, len(draft))
+        elif segment.draft is draft and len(segment) == len(draft):
+            self._outbox.put(self._final(segment, outcome))
 
-    def _partial(self, segment: OpenSegment, outcome: Outcome, samples: int) -> EngineMessage | None:
-        """The message of a partial; None where the segment is over by now, or where nothing was heard yet."""
-        if segment.over:
-            return None
+    def _heard(self, segment: OpenSegment, outcome: Outcome, samples: int) -> None:
+        """Takes the outcome of a partial's window of `samples`, which moves up if it has grown long."""
+        if not segment.over:
+            start = segment.window.start
+            self._partial(segment, outcome, start, start + samples)
+            segment.window.trim(self._trim_after)
+
+    def _partial(self, segment: OpenSegment, outcome: Outcome, start: int, end: int) -> None:
+        """Sends what a window [start, end) of the segment says, unless nothing was heard yet."""
         if isinstance(outcome, EngineError):
             log.warning("partial_failed", session=self._opened.session, segment=segment.number, error=outcome.message)
-            return None
-        segment.committer = segment.committer.heard(outcome.words, samples)
+            return
+        words = [word.shifted(start) for word in outcome.words]
+        segment.committer = segment.committer.heard(words, end)
         committed, tentative = segment.committer.committed, segment.committer.tentative
         if not segment.revision and not committed and not tentative:
-            return None
-        message = Partial(
-            segment=segment.number,
-            revision=segment.revision,
-            committed=join_words(committed),
-            tentative=join_words(tentative),
-            samples=samples,
+            return
+        self._outbox.put(
+            Partial(
+                segment=segment.number,
+                revision=segment.revision,
+                committed=join_words(committed),
+                tentative=join_words(tentative),
+                samples=end,
+            )
         )
         segment.revision += 1
-        return message
 
     def _final(self, segment: OpenSegment, outcome: Outcome) -> EngineMessage:
         if isinstance(outcome, Hypothesis):

@@ -18,6 +18,7 @@ class Window:
     `samples`: int16, shape (n,), mono, 16 kHz. `padded`: samples (at least n) that the recogniser may fill the window
     up to; windows of one `padded` go well together in a batch. `final`: the result stays, so take the care (the beam)
     that a partial is not worth. `language`: ISO 639-1, None to detect it. `vocabulary`: words to expect.
+    `prompt`: what was said before the window.
     """
 
     samples: Samples
@@ -26,6 +27,7 @@ class Window:
     language: str | None = None
     task: Task = "transcribe"
     vocabulary: tuple[str, ...] = ()
+    prompt: str = ""
 
 
 class Recognizer(Protocol):

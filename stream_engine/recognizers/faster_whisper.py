@@ -32,6 +32,8 @@ _MAX_TOKENS = 448
 _TOKENS_PER_S = 15
 """More than anyone says in a second (English: about 5), so it only stops runaway repetition in short windows."""
 _LEAST_NEW_TOKENS = 32
+_PROMPT_TOKENS = 16
+"""Tokens of the text before a window in its prompt: all or none, so that windows with a prompt fit into one batch."""
 _PREPENDED = "\"'“¿([{-"
 _APPENDED = "\"'.。,，!！?？:：”)]}、"
 """Punctuation that belongs to the word after or before it: faster-whisper's defaults."""
@@ -130,7 +132,10 @@ class FasterWhisper:
             )
         tokenizer = self._tokenizer(language or "en", window.task)
         hotwords = ", ".join(window.vocabulary) or None
-        tokens = self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=hotwords)
+        before = tokenizer.encode(f" {window.prompt}")[-_PROMPT_TOKENS:] if window.prompt else []
+        if len(before) < _PROMPT_TOKENS:
+            before = []
+        tokens = self._model.get_prompt(tokenizer, before, without_timestamps=True, hotwords=hotwords)
         return _Prompt(language, window.task, tuple(tokens), tokens.index(tokenizer.sot))
 
     def _text_tokens(self, tokens: list[int]) -> list[int]:

@@ -182,6 +182,33 @@ async def test_a_batch_session_decodes_nothing_in_advance() -> None:
     assert desk.requests.asked == []
 
 
+async def test_a_draft_is_the_partial_of_its_pause_and_no_other_is_asked_for() -> None:
+    desk = await paused_desk()
+    desk.requests.answer(said("the door"))
+    assert await desk.next() == Partial(segment=0, revision=0, committed="", tentative="the door", samples=7_000)
+    desk.session.audio(HALF_SECOND[: 2 * 3_000])
+    assert desk.requests.asked == []
+    desk.session.audio(HALF_SECOND[: 2 * 3_000])
+    assert [request.lane for request in desk.requests.asked] == [Order.PARTIAL]
+
+
+async def test_partials_of_a_trimmed_window_are_on_the_segments_clock() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    texts = ("a b c", "a b c d", "a b c d e")
+    for text in texts:
+        desk.session.audio(HALF_SECOND * 5)
+        desk.requests.asked = desk.requests.asked[-1:]
+        desk.requests.answer(said(text))
+    assert await desk.next() == Partial(segment=0, revision=2, committed="a b c d", tentative="e", samples=120_000)
+    desk.session.audio(HALF_SECOND)
+    [request] = desk.requests.asked
+    assert len(request.audio) == 128_000 - 4_000  # behind "d", which ends at sample 4,000
+    assert request.audio.prompt == "a b c d"
+    desk.requests.answer(Hypothesis((Word("e", 0, 1_000, 0.9), Word("f", 1_000, 2_000, 0.9)), "en", 0.9))
+    assert await desk.next() == Partial(segment=0, revision=3, committed="a b c d e", tentative="f", samples=128_000)
+
+
 async def test_closing_drops_what_waits() -> None:
     desk = Desk()
     desk.session.close()

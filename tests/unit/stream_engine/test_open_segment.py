@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from parley.audio import Samples
 from parley.errors import TooLarge
+from parley.transcript import Word
 from stream_engine.commit import Committer
-from stream_engine.segment import OpenSegment
+from stream_engine.segment import OpenSegment, Prefix
 
 LIMIT = 200_000
 
@@ -28,13 +29,13 @@ def test_the_audio_does_not_depend_on_how_it_was_cut(cuts: list[int]) -> None:
     for cut in cuts:
         segment.append(whole[at : at + cut])
         at += cut
-    assert np.array_equal(segment.snapshot(), whole)
+    assert np.array_equal(segment.window.snapshot(), whole)
 
 
 def test_a_snapshot_stays_as_it_was_while_audio_comes() -> None:
     segment = opened()
     segment.append(noise(60_000))
-    snapshot = segment.snapshot()
+    snapshot = segment.window.snapshot()
     before = snapshot.copy()
     for _ in range(4):
         segment.append(noise(30_000))
@@ -53,7 +54,7 @@ def test_an_ended_segment_keeps_its_first_samples() -> None:
     segment = opened()
     segment.append(noise(20_000))
     segment.end(12_000)
-    assert np.array_equal(segment.snapshot(), noise(20_000)[:12_000])
+    assert np.array_equal(segment.window.snapshot(), noise(20_000)[:12_000])
 
 
 def test_a_partial_waits_for_half_a_second_then_for_the_interval() -> None:
@@ -73,8 +74,45 @@ def test_the_interval_counts_from_the_beginning_of_the_last_decode() -> None:
     segment.append(noise(8_000))
     assert segment.wants_partial(1_600)
     segment.append(noise(1_000))
-    segment.snapshot()  # the decode begins here, and hears 9,000 samples
+    segment.window.snapshot()  # the decode begins here, and hears 9,000 samples
     segment.append(noise(1_599))
     assert not segment.wants_partial(1_600)
     segment.append(noise(1))
     assert segment.wants_partial(1_600)
+
+
+def committed(*ends: int) -> Committer:
+    return Committer(0, tuple(Word(f"w{end}", end - 1_000, end, 0.9) for end in ends))
+
+
+def test_a_short_window_does_not_move() -> None:
+    segment = opened()
+    segment.append(noise(90_000))
+    segment.committer = committed(30_000, 50_000)
+    segment.window.trim(96_000)
+    assert (segment.window.start, segment.window.prompt) == (0, "")
+
+
+def test_a_long_window_moves_up_behind_a_committed_word_and_keeps_two_seconds() -> None:
+    segment = opened()
+    segment.append(noise(100_000))
+    segment.committer = committed(30_000, 60_000, 90_000)
+    segment.window.trim(96_000)
+    assert (segment.window.start, segment.window.prompt) == (60_000, "w30000 w60000")
+    assert len(segment.window) == 40_000
+    assert np.array_equal(segment.window.snapshot(), noise(100_000)[60_000:])
+
+
+def test_without_committed_words_the_window_stays() -> None:
+    segment = opened()
+    segment.append(noise(150_000))
+    segment.window.trim(96_000)
+    assert len(segment.window) == 150_000
+
+
+def test_the_final_hears_the_whole_segment_wherever_the_window_is() -> None:
+    segment = opened()
+    segment.append(noise(100_000))
+    segment.committer = committed(60_000)
+    segment.window.trim(96_000)
+    assert np.array_equal(Prefix(segment, 100_000).snapshot(), noise(100_000))

@@ -49,6 +49,8 @@ class Clip:
     def __init__(self, seconds: float, *, broken: bool = False) -> None:
         self.samples: Samples = np.full(round(seconds * SAMPLE_RATE), -1 if broken else 1, np.int16)
 
+    prompt = ""
+
     def __len__(self) -> int:
         return len(self.samples)
 
