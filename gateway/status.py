@@ -12,7 +12,7 @@ from starlette.routing import Route
 from gateway.openapi import describe
 from gateway.wiring import Gateway
 from parley import __version__, wire
-from parley.engine_client import engine_status
+from parley.engine_connection import engine_status
 from parley.errors import BackendError, EngineError
 from parley.transcript import Recognizer
 

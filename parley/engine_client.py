@@ -8,13 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-import httpx
-from pydantic import TypeAdapter, ValidationError
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from parley import engine_wire
 from parley.audio import SAMPLE_RATE, Samples
+from parley.engine_connection import error_of, open_stream, parse
 from parley.errors import AtCapacity, EngineError
 from parley.logs import get_logger
 from parley.transcript import Recognizer, Segment
@@ -141,7 +140,7 @@ class EngineStream:
         error: EngineError | AtCapacity = EngineError("There is no engine in the settings.", code="engine_unavailable")
         for url in self._urls:
             try:
-                self._connection, recognizer = await _open(url, self._opening)
+                self._connection, recognizer = await open_stream(url, self._opening)
             except (EngineError, AtCapacity) as refused:
                 error = refused
             else:
@@ -245,14 +244,14 @@ class EngineStream:
 
     async def _receive(self, connection: ClientConnection) -> None:
         async for text in connection:
-            message = _parse(text)
+            message = parse(text)
             match message:
                 case engine_wire.Partial():
                     self._on_partial(message)
                 case engine_wire.Final():
                     self._on_final(message)
                 case engine_wire.Error(segment=None):
-                    raise _error(message)
+                    raise error_of(message)
                 case engine_wire.Error():
                     self._on_segment_error(message)
                 case _:
@@ -306,52 +305,6 @@ class EngineStream:
         )
 
 
-async def engine_status(url: str) -> Recognizer:
-    """What the engine at `url` recognises with. Raises EngineError, with its own words, while it is not ready."""
-    try:
-        async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
-            response = await client.get(f"{url.rstrip('/')}/readyz")
-        body = response.json()
-        if response.status_code == 200:
-            return TypeAdapter(Recognizer).validate_python(body["recognizer"])
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise EngineError(f"No engine answers at {url}: {error}.", code="engine_unavailable") from error
-    raise EngineError(f"The engine is not ready: {body.get('reason', 'no reason given')}", code="engine_unavailable")
-
-
-async def _open(url: str, opening: engine_wire.Open) -> tuple[ClientConnection, Recognizer]:
-    try:
-        connection = await connect(
-            url, compression=None, open_timeout=5, max_size=2**22, close_timeout=2, ping_timeout=None, proxy=None
-        )
-        try:
-            await connection.send(opening.to_json())
-            async with asyncio.timeout(10):
-                answer = _parse(await connection.recv())
-            return connection, _accepted(answer)
-        except BaseException:
-            await connection.close()
-            raise
-    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
-        reason = str(error) or type(error).__name__
-        raise EngineError(f"No engine answers at {url}: {reason}.", code="engine_unavailable") from error
-
-
-def _accepted(answer: engine_wire.EngineMessage) -> Recognizer:
-    if isinstance(answer, engine_wire.Opened):
-        return answer.recognizer
-    if isinstance(answer, engine_wire.Error):
-        raise _error(answer)
-    raise EngineError(f"The engine answered {answer.type!r} to open.", code="engine_protocol")
-
-
-def _parse(text: str | bytes) -> engine_wire.EngineMessage:
-    try:
-        return engine_wire.engine_messages.validate_json(text)
-    except ValidationError as error:
-        raise EngineError(f"The engine sent what is no message: {error}.", code="engine_protocol") from error
-
-
 def extend_committed(before: str, committed: str, tentative: str) -> tuple[str, str]:
     """The committed and the tentative text to show after `before` was committed, which never shrinks.
 
@@ -362,9 +315,3 @@ def extend_committed(before: str, committed: str, tentative: str) -> tuple[str, 
         return committed, tentative
     whole = f"{committed} {tentative}".strip()
     return before, whole[len(before) :].strip() if whole.startswith(before) else ""
-
-
-def _error(message: engine_wire.Error) -> EngineError | AtCapacity:
-    if message.retry_after_s is not None:
-        return AtCapacity(message.message, retry_after_s=message.retry_after_s)
-    return EngineError(message.message, code=message.code, retryable=message.retryable)
