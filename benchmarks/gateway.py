@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.report import percentiles, progress
+from benchmarks import report
 from benchmarks.speech import MINI_WHISPER, Corpus
 from benchmarks.usage import Meter, parley_parts, tree
 from parley import wire
@@ -144,7 +144,7 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
         "sessions": sessions,
         **{
             f"added_latency_{name}_ms": value and round(value * 1000)
-            for name, value in percentiles(latencies, 50, 95, 99).items()
+            for name, value in report.percentiles(latencies, 50, 95, 99).items()
         },
         "gateway_ms_per_session_second": round(1000 * gateway_s / (sent / SAMPLE_RATE), 3),
         "gateway_kib_per_session": round((memory - memory_before) / 1024 / sessions),
@@ -157,26 +157,20 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    from benchmarks.report import table
-
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--sessions", type=int, nargs="+", default=[100], help="sessions at once; several make several runs"
     )
     parser.add_argument("--seconds", type=float, default=20, help="audio of each session (default 20)")
-    parser.add_argument("--json", action="store_true", help="print one object as the last line")
+    report.add_output_options(parser)
     args = parser.parse_args()
     if min(args.sessions) < 1 or args.seconds <= 0:
         parser.error(f"--sessions and --seconds must be positive (given: {args.sessions}, {args.seconds:g})")
     runs = []
     for sessions in args.sessions:
-        progress(f"{sessions} sessions of {args.seconds:g} s …")
+        report.progress(f"{sessions} sessions of {args.seconds:g} s …")
         runs.append(measure(sessions, args.seconds))
-        table(runs[-1])
-    if args.json:
-        import json
-
-        print(json.dumps({**runs[-1], "runs": runs}))
+    report.finish(f"gateway-{args.sessions[-1]}", {**runs[-1], "runs": runs}, args)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
                   └────▶ timeline ─▶ VAD ─▶ segmenter ─▶ engine ─▶ partials, finals ─▶ outbox ─▶ client
 
 The session is a handful of small loops in one task group. It ends when the client stops, goes away, is silent for
-too long or sends what can't be used; however it ends, the speech that was accepted gets its finals and is kept.
+too long or sends what can't be used; then the speech that was accepted still gets its finals. Where that cannot be,
+the recording is marked as interrupted and keeps what is durable.
 """
 
 import asyncio
