@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gateway.segmenter import FRAME
-from gateway.vad import SileroModel, model_path
+from gateway.silero import SileroModel, model_path
 from parley.audio import SAMPLE_RATE, Samples, to_float32
 from parley.errors import ClientError
 from parley.media import decode_file
@@ -79,19 +79,19 @@ class Corpus:
         pieces: list[Samples] = []
         spans: list[Span] = []
         length, index = 0, first
-        pause = _pause()
+        quiet = pause(PAUSE_S)
         while length < seconds * SAMPLE_RATE:
             clip = self._clip(index % len(self._entries))
-            pieces += [clip.samples, pause]
+            pieces += [clip.samples, quiet]
             spans += [(length + start, length + end) for start, end in clip.spans]
-            length, index = length + len(clip.samples) + len(pause), index + 1
+            length, index = length + len(clip.samples) + len(quiet), index + 1
         return Speech(np.concatenate(pieces), tuple(spans))
 
     def _clip(self, index: int) -> Speech:
         if index not in self._clips:
             entry = self._entries[index]
             samples = np.concatenate(list(decode_file(self._folder / entry["file"])))
-            self._clips[index] = Speech(samples, _known_spans(entry) or self._found_spans(samples))
+            self._clips[index] = Speech(samples, known_spans(entry) or self._found_spans(samples))
         return self._clips[index]
 
     def _found_spans(self, samples: Samples) -> tuple[Span, ...]:
@@ -133,11 +133,19 @@ def speech_spans(probabilities: list[float], settings: SegmenterSettings | None 
     return tuple(span for span in spans if span[1] - span[0] >= ms_to_samples(settings.min_speech_ms))
 
 
-def _usable(manifest: Path) -> list[dict[str, Any]]:
+def read_manifest(manifest: Path) -> list[dict[str, Any]]:
+    """Its objects, one a line. Raises ClientError where it cannot be read."""
     try:
-        entries = [json.loads(line) for line in manifest.read_text().splitlines() if line.strip()]
+        entries = [json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ClientError(f"The manifest {manifest} cannot be read: {error}.", code="bad_manifest") from None
+    if not all(isinstance(entry, dict) and isinstance(entry.get("file"), str) for entry in entries):
+        raise ClientError(f"Each line of the manifest {manifest} must be an object with `file`.", code="bad_manifest")
+    return entries
+
+
+def _usable(manifest: Path) -> list[dict[str, Any]]:
+    entries = read_manifest(manifest)
     usable = [entry for entry in entries if entry.get("segments") or _is_fair_speech(entry)]
     usable = [entry for entry in usable if entry.get("seconds", _SHORTEST_CLIP_S) <= _LONGEST_CLIP_S]
     if not usable:
@@ -151,12 +159,13 @@ def _is_fair_speech(entry: dict[str, Any]) -> bool:
     return entry.get("kind") == "speech" and plain and entry.get("seconds", 0) >= _SHORTEST_CLIP_S
 
 
-def _known_spans(entry: dict[str, Any]) -> tuple[Span, ...]:
+def known_spans(entry: dict[str, Any]) -> tuple[Span, ...]:
     segments = entry.get("segments") or ()
     return tuple((int(one["start"] * SAMPLE_RATE), int(one["end"] * SAMPLE_RATE)) for one in segments)
 
 
-def _pause() -> Samples:
-    noise = np.random.default_rng(0).standard_normal(int(PAUSE_S * SAMPLE_RATE)) * _PAUSE_LEVEL
-    pause: Samples = noise.astype(np.int16)
-    return pause
+def pause(seconds: float) -> Samples:
+    """What a microphone hears of a quiet room, int16, shape (n,)."""
+    noise = np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE)) * _PAUSE_LEVEL
+    quiet: Samples = noise.astype(np.int16)
+    return quiet
