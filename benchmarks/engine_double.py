@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from parley import engine_wire as ew
+from parley.tasks import background
 
 _RECOGNIZER = {"name": "double", "model": "none", "device": "cpu", "compute_type": "none", "reason": "a benchmark"}
 _EACH = 2
@@ -24,6 +25,17 @@ def answer_http(connection: ServerConnection, request: Request) -> Response | No
     response = connection.respond(HTTPStatus.OK, dumps({"status": "ready", "recognizer": _RECOGNIZER}))
     response.headers["Content-Type"] = "application/json"
     return response
+
+
+async def stay_alive(connection: ServerConnection) -> None:
+    while True:
+        await asyncio.sleep(ew.ALIVE_AFTER_S)
+        await connection.send(ew.Alive().to_json())
+
+
+async def serve_session(connection: ServerConnection) -> None:
+    async with background(stay_alive(connection)):
+        await converse(connection)
 
 
 async def converse(connection: ServerConnection) -> None:
@@ -51,7 +63,9 @@ async def converse(connection: ServerConnection) -> None:
 
 
 async def main() -> None:
-    async with serve(converse, "127.0.0.1", 0, process_request=answer_http, compression=None, ping_interval=None) as it:
+    async with serve(
+        serve_session, "127.0.0.1", 0, process_request=answer_http, compression=None, ping_interval=None
+    ) as it:
         print(f"http://127.0.0.1:{it.sockets[0].getsockname()[1]}", flush=True)
         await it.serve_forever()
 

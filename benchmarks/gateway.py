@@ -29,6 +29,8 @@ from parley.embedded.server import running_server
 CHUNK = SAMPLE_RATE // 10
 _SPEECHES = 20
 _OPEN_AT_ONCE = 20
+_NO_WATCHDOG = {"PARLEY_GATEWAY__NO_WORDS_AFTER_S": "1e9"}
+"""The double never says a word."""
 
 
 @dataclass(slots=True)
@@ -125,7 +127,7 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
     speeches = [corpus.speech(seconds, first=index).samples[: int(seconds * SAMPLE_RATE)] for index in range(_SPEECHES)]
     with (
         engine_double() as (address, pid),
-        running_server(env={"PARLEY_GATEWAY__ENGINE_URLS": f'["{address}"]'}) as server,
+        running_server(env={"PARLEY_GATEWAY__ENGINE_URLS": f'["{address}"]', **_NO_WATCHDOG}) as server,
     ):
         asyncio.run(run_load(server.base_url, [speeches[0][: 2 * SAMPLE_RATE]], min(sessions, 10)))
         parts = parley_parts(server.process.pid)

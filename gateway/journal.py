@@ -59,12 +59,17 @@ class Journal:
 
     async def append(self, samples: Samples) -> None:
         """Takes samples of shape (n,), int16. Waits while storage is far behind, so that memory stays bounded."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._pending_samples < _BACKLOG_PARTS * self._part_samples)
-            self._pending.append(samples)
-            self._pending_samples += len(samples)
-            if self._pending_samples >= self._part_samples:
+        if self._is_full():
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._is_full())
+        self._pending.append(samples)
+        self._pending_samples += len(samples)
+        if self._pending_samples >= self._part_samples:
+            async with self._changed:
                 self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        return self._pending_samples >= _BACKLOG_PARTS * self._part_samples
 
     async def until_durable(self, sample: int) -> None:
         """Waits until everything before `sample` is durable; what of it is pending is written at once."""

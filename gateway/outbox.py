@@ -4,6 +4,7 @@ So a client that reads slowly costs no memory, and one that does not read at all
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from parley import wire
@@ -29,6 +30,7 @@ class Outbox:
         self._wake = asyncio.Event()
         self._closing = False
         self._abandoned = False
+        self._sending_since: float | None = None
 
     def post(self, message: wire.ServerMessage) -> None:
         """Queues a message; a newer ack, or partial of the same segment, takes the place of the one that waits."""
@@ -61,16 +63,32 @@ class Outbox:
 
     async def run(self) -> None:
         """Sends until closed. Raises ClientStalled when one message takes longer than the limit."""
+        sending = asyncio.create_task(self._send_all())
+        try:
+            while not sending.done():
+                await asyncio.wait({sending}, timeout=self._patience_s())
+            sending.result()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    def _patience_s(self) -> float:
+        """Seconds until the message that is being sent now, or one that is begun now, is late.
+
+        To look again then is one timer for many messages.
+        """
+        waited_s = 0.0 if self._sending_since is None else time.monotonic() - self._sending_since
+        if waited_s >= self._stalled_after_s:
+            raise ClientStalled(f"The client has read nothing for {self._stalled_after_s:g} s; it was let go.")
+        return self._stalled_after_s - waited_s
+
+    async def _send_all(self) -> None:
         while True:
             while self._messages:
                 message = self._messages.pop(next(iter(self._messages)))
-                try:
-                    async with asyncio.timeout(self._stalled_after_s):
-                        await self._send(message.to_json())
-                except TimeoutError:
-                    raise ClientStalled(
-                        f"The client has read nothing for {self._stalled_after_s:g} s; it was let go."
-                    ) from None
+                self._sending_since = time.monotonic()
+                await self._send(message.to_json())
+                self._sending_since = None
             if self._closing:
                 return
             self._wake.clear()

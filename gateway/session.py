@@ -10,8 +10,9 @@ the recording is marked as interrupted and keeps what is durable.
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -19,6 +20,7 @@ from gateway.journal import Journal
 from gateway.outbox import ClientStalled, Outbox
 from gateway.segmenter import Segmenter, SegmentEvent, SegmentPaused, SegmentStarted
 from gateway.timeline import Timeline
+from gateway.watchdog import NoWords
 from gateway.wiring import Gateway
 from parley import engine_wire, metrics, wire
 from parley.audio import SAMPLE_RATE, Samples, StreamDecoder
@@ -57,13 +59,15 @@ class LiveSession:
         self._recording_id = recording_id
         self._decoder = decoder
         self._timeline = timeline
-        self._vad = gateway.detector.open()
         self._segmenter = Segmenter(gateway.settings.segmenter)
+        self._vad = gateway.detector.open(self._on_frames)
         self._engine = engine
         self._endpoint_at: dict[int, float] = {}
         self._finals: asyncio.Queue[Segment | None] = asyncio.Queue()
         self._progress = asyncio.Event()
+        self._heard_at = time.monotonic()
         self._troubled: set[str] = set()
+        self._no_words = NoWords(gateway.settings.no_words_after_s)
         self._outbox = Outbox(websocket.send_text, stalled_after_s=gateway.settings.stalled_client_timeout_s)
         self._journal = Journal(
             recording_id,
@@ -81,7 +85,8 @@ class LiveSession:
         opening = engine_wire.Open(
             session=websocket.state.request_id, language=start.language, task=start.task, vocabulary=start.vocabulary
         )
-        engine = EngineStream(gateway.settings.engine_urls, opening, timeline.slice)
+        silence_timeout_s = gateway.settings.engine_silence_timeout_s
+        engine = EngineStream(gateway.engines, opening, timeline.slice, silence_timeout_s=silence_timeout_s)
         recognizer = await engine.connect()
         try:
             recording_id = await gateway.recordings(owner).create(title=start.title)
@@ -124,9 +129,10 @@ class LiveSession:
         journal = tasks.create_task(self._journal.run())
         relay = tasks.create_task(self._relay())
         storing = tasks.create_task(self._store_finals())
-        helpers = [journal, engine, relay, storing, tasks.create_task(self._heartbeat())]
+        idle = tasks.create_task(self._watch_idle())
+        helpers = [journal, engine, relay, storing, idle, tasks.create_task(self._heartbeat())]
         await self._events.publish(self._owner, "created", self._recording_id)
-        error = await self._receive_unless(sending, engine)
+        error = await self._receive_unless(sending, engine, idle)
         if error is None:
             helpers.append(tasks.create_task(self._refuse_late_audio()))
         else:
@@ -158,31 +164,34 @@ class LiveSession:
 
     async def _receive(self) -> ParleyError | None:
         """Takes audio and messages until there are no more: None after `stop`, else what was wrong."""
-        loop, idle_s = asyncio.get_running_loop(), self._settings.idle_timeout_s
-        deadline = loop.time() + idle_s
         while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await self._websocket.receive()
-            except TimeoutError:
-                return ClientError(
-                    f"No audio came for {idle_s:g} s, so the recording was closed; ping keeps a silent session open.",
-                    code="no_audio",
-                )
+            message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return ClientError("The connection was lost before stop.", code="client_gone")
             try:
                 if (data := message.get("bytes")) is not None:
                     await self._on_audio(data)
-                elif isinstance(command := self._parse(message["text"]), wire.Stop):
+                elif isinstance(command := await self._parse(message["text"]), wire.Stop):
                     return None
                 elif not isinstance(command, wire.Ping):
                     continue
             except ClientError as error:
                 return error
-            deadline = loop.time() + idle_s
+            self._heard_at = time.monotonic()
 
-    def _parse(self, text: str) -> wire.ClientMessage | None:
+    async def _watch_idle(self) -> ParleyError:
+        """Returns when the client has been silent for too long. Who is held back (`_has_room`) is not silent."""
+        idle_s = self._settings.idle_timeout_s
+        while True:
+            left_s = self._heard_at + idle_s - time.monotonic()
+            if left_s <= 0:
+                return ClientError(
+                    f"No audio came for {idle_s:g} s, so the recording was closed; ping keeps a silent session open.",
+                    code="no_audio",
+                )
+            await asyncio.sleep(min(left_s, idle_s))
+
+    async def _parse(self, text: str) -> wire.ClientMessage | None:
         """Obeys a text message and returns it; None where it was no use, which the client is told."""
         try:
             message = wire.parse_client_message(text)
@@ -194,6 +203,7 @@ class LiveSession:
         if isinstance(message, wire.Ping):
             self._outbox.post(wire.Pong())
         elif isinstance(message, wire.Finalize):
+            await self._vad.settled()
             self._apply(self._segmenter.finalize(self._timeline.end))
         return message
 
@@ -211,11 +221,20 @@ class LiveSession:
             await self._take_slice(samples[start : start + _SLICE])
 
     async def _take_slice(self, samples: Samples) -> None:
-        await self._wait_for_engine()
+        await self._has_room(len(samples))
         await self._journal.append(samples)
         self._timeline.append(samples)
         self._engine.more_audio()
-        self._apply(self._segmenter.feed(await self._vad.feed(samples)))
+        self._vad.feed(samples)
+
+    async def _has_room(self, samples: int) -> None:
+        """Waits until neither the detector nor the engine is far behind."""
+        self._heard_at = math.inf
+        await self._vad.settled(all_but=_SLICE - samples)
+        await self._wait_for_engine()
+
+    def _on_frames(self, probabilities: Sequence[float]) -> None:
+        self._apply(self._segmenter.feed(probabilities))
         needed, earliest = self._engine.earliest_needed, self._segmenter.earliest_needed
         self._timeline.forget_before(earliest if needed is None else min(earliest, needed))
 
@@ -295,6 +314,8 @@ class LiveSession:
         await self._journal.until_durable(segment.end)
         await self._stored(lambda: self._recordings.add_segment(self._recording_id, segment))
         self._outbox.post(wire.Final.of(segment))
+        if self._no_words.heard(segment):
+            self._tell_of_no_words()
         metrics.FINAL_LATENCY_S.observe(time.monotonic() - self._endpoint_at.pop(segment.number))
         self._progress.set()
 
@@ -322,6 +343,14 @@ class LiveSession:
         if error.code not in self._troubled:
             self._troubled.add(error.code)
             self._post_error(error)
+
+    def _tell_of_no_words(self) -> None:
+        message = (
+            f"In the last {self._settings.no_words_after_s:g} s of speech no word was recognised."
+            " Check the language and the microphone; noise and music bring no words either."
+        )
+        _log.warning("speech but no words")
+        self._post_error(EngineError(message, code="no_words", retryable=False))
 
     def _post_error(self, error: ParleyError) -> None:
         metrics.ERRORS.labels(code=error.code).inc()
@@ -356,7 +385,8 @@ class LiveSession:
 
     async def _end_of_audio(self) -> None:
         await self._take(self._decoder.flush())
-        self._apply(self._segmenter.feed(await self._vad.flush()))
+        self._vad.pad()
+        await self._vad.settled()
         self._apply(self._segmenter.finalize(self._timeline.end, "stop"))
         self._engine.close()
         await self._journal.close()

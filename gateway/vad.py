@@ -1,93 +1,98 @@
-"""Voice activity detection: Silero's ONNX model, run for all sessions together, off the event loop.
+"""Voice activity detection for all sessions of a gateway together, off the event loop.
 
-Frames that wait are gathered for a tick and go through the network in rounds: each round takes the next frame of
-every session that has one, as one batch.
-Source of the model: https://github.com/snakers4/silero-vad (MIT), version 6.
+Frames are gathered for a tick. What sees only one frame is computed for all of them at once; the recurrent layer goes
+on in rounds, each with the next frame of every session that has one.
 """
 
 import asyncio
-import importlib.util
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
+from numpy.lib.stride_tricks import sliding_window_view
 
 from gateway.segmenter import FRAME
+from gateway.silero import CONTEXT, STATE, Floats, SileroModel
 from parley import metrics
-from parley.audio import SAMPLE_RATE, Samples, to_float32
-from parley.errors import SetupError
+from parley.audio import Samples, to_float32
 from parley.logs import get_logger
-
-_CONTEXT = 64
-"""Samples of the frame before that the model sees again at 16 kHz."""
-_MODEL_FILE = "silero_vad_op18_ifless.onnx"
 
 _log = get_logger(__name__)
 
-Floats = npt.NDArray[np.float32]
-
-
-def model_path() -> Path:
-    """The ONNX file in the silero-vad wheel, found without importing the package (which needs PyTorch)."""
-    spec = importlib.util.find_spec("silero_vad")
-    if spec is None or not spec.submodule_search_locations:
-        raise SetupError("The package silero-vad is not installed; `make install` installs it.")
-    return Path(spec.submodule_search_locations[0]) / "data" / _MODEL_FILE
-
-
-class SileroModel:
-    """The network: one step for a batch of frames."""
-
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
-
-    def step(self, frames: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """Frames (b, 64 + 512) and state (2, b, 128) → probabilities (b,) and the next state."""
-        probabilities, next_state = self._session.run(None, {"input": frames, "state": state, "sr": self._rate})
-        return probabilities[:, 0], next_state
+OnFrames = Callable[[Sequence[float]], None]
 
 
 class VadStream:
     """One session's place in the detector: its recurrent state and the samples that do not yet fill a frame."""
 
-    def __init__(self, detector: "VoiceActivityDetector") -> None:
+    def __init__(self, detector: "VoiceActivityDetector", on_frames: OnFrames) -> None:
         self._detector = detector
-        self._rest: Floats = np.empty(0, np.float32)
-        self.context: Floats = np.zeros(_CONTEXT, np.float32)
-        self.state: Floats = np.zeros((2, 128), np.float32)
+        self._on_frames = on_frames
+        self._tail: Samples = np.zeros(CONTEXT, np.int16)  # the context of the next frame, and what there is of it
+        self._chunks: list[Samples] = []
+        self._waiting = 0  # samples that were not taken yet
+        self._taken = 0  # samples that were taken and are not answered yet
+        self._busy = False
+        self._failure: Exception | None = None
+        self._answered: asyncio.Future[None] | None = None
+        self.state: Floats = np.zeros((2, STATE), np.float32)
 
-    async def feed(self, samples: Samples) -> Sequence[float]:
-        """The speech probability of each frame that `samples`, shape (n,), completes; often none."""
-        joined = np.concatenate([self._rest, to_float32(samples)])
-        whole = len(joined) // FRAME * FRAME
-        self._rest = joined[whole:]
-        if not whole:
-            return ()
-        return await self._detector.process(self, joined[:whole].reshape(-1, FRAME))
+    def feed(self, samples: Samples) -> None:
+        """Takes samples of shape (n,); `on_frames` is told the probability of each frame that they complete, later."""
+        self._chunks.append(samples)
+        self._waiting += len(samples)
+        if self._waiting >= FRAME and not self._busy:
+            self._busy = True
+            self._detector.enqueue(self)
 
-    async def flush(self) -> Sequence[float]:
-        """The probability of the last, incomplete frame (filled up with silence), if there is one."""
-        if not len(self._rest):
-            return ()
-        last = np.pad(self._rest, (0, FRAME - len(self._rest))).reshape(1, FRAME)
-        self._rest = self._rest[:0]
-        return await self._detector.process(self, last)
+    def pad(self) -> None:
+        """Completes the last frame with silence, where one is begun."""
+        if missing := -self._waiting % FRAME:
+            self.feed(np.zeros(missing, np.int16))
+
+    async def settled(self, *, all_but: int = 0) -> None:
+        """Waits until `on_frames` was told all whole frames of all but so many samples. Raises what went wrong."""
+        while self._busy and self._waiting + self._taken > all_but:
+            self._answered = asyncio.get_running_loop().create_future()
+            await self._answered
+        if self._failure is not None:
+            raise self._failure
+
+    def take(self) -> Samples:
+        """The whole frames that wait, with the context of the first: 64 + 512 n samples."""
+        joined = np.concatenate([self._tail, *self._chunks])
+        self._chunks.clear()
+        whole = self._waiting - self._waiting % FRAME
+        self._waiting, self._taken = self._waiting - whole, whole
+        self._tail = joined[whole:]
+        return joined[: CONTEXT + whole]
+
+    def deliver(self, outcome: "Sequence[float] | Exception") -> None:
+        """What came of the frames that were taken."""
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._on_frames(outcome)
+        except Exception as error:  # noqa: BLE001 — the session learns it; the others' turn comes
+            self._failure = error
+        self._taken = 0
+        self._busy = self._waiting >= FRAME and self._failure is None
+        if self._busy:
+            self._detector.enqueue(self)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
 
 
-@dataclass(slots=True)
-class _Waiting:
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One session's part of a call: `count` frames, in 64 + 512 * `count` samples."""
+
     stream: VadStream
-    frames: Floats  # (n, 512)
-    done: asyncio.Future[Sequence[float]]
+    samples: Samples
+    count: int
 
 
 class VoiceActivityDetector:
@@ -96,19 +101,17 @@ class VoiceActivityDetector:
     def __init__(self, model: SileroModel, *, tick_ms: int) -> None:
         self._model = model
         self._tick_s = tick_ms / 1000
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[VadStream] = []
         self._wake = asyncio.Event()
 
-    def open(self) -> VadStream:
-        """A new session's stream."""
-        return VadStream(self)
+    def open(self, on_frames: OnFrames) -> VadStream:
+        """A new session's stream. `on_frames` is told the speech probability of each frame, in order."""
+        return VadStream(self, on_frames)
 
-    async def process(self, stream: VadStream, frames: Floats) -> Sequence[float]:
-        """Frames (n, 512) of one session, in order → n probabilities. One call at a time for each session."""
-        done: asyncio.Future[Sequence[float]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(stream, frames, done))
+    def enqueue(self, stream: VadStream) -> None:
+        """The stream has whole frames; it takes part in the next call."""
+        self._waiting.append(stream)
         self._wake.set()
-        return await done
 
     async def run(self) -> None:
         """Serves until cancelled."""
@@ -118,37 +121,55 @@ class VoiceActivityDetector:
                 await self._wake.wait()
                 await asyncio.sleep(self._tick_s)
                 self._wake.clear()
-                batch, self._waiting = self._waiting, []
-                started = time.perf_counter()
-                results = await loop.run_in_executor(worker, self._detect, batch)
-                metrics.VAD_CALL_S.observe(time.perf_counter() - started)
-                for waiting, result in zip(batch, results, strict=True):
-                    if waiting.done.done():
-                        continue
-                    if isinstance(result, Exception):
-                        waiting.done.set_exception(result)
-                    else:
-                        waiting.done.set_result(result)
+                turns = self._turns()
+                outcomes = await loop.run_in_executor(worker, self._detect, turns)
+                for turn, outcome in zip(turns, outcomes, strict=True):
+                    turn.stream.deliver(outcome)
 
-    def _detect(self, batch: list[_Waiting]) -> list[list[float] | Exception]:
+    def _turns(self) -> list[_Turn]:
+        """What waits; the most frames first, so that each round's sessions stand together."""
+        streams, self._waiting = self._waiting, []
+        taken = [(stream, stream.take()) for stream in streams]
+        turns = [_Turn(stream, samples, len(samples) // FRAME) for stream, samples in taken]
+        return sorted(turns, key=lambda turn: turn.count, reverse=True)
+
+    def _detect(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
+        started, cpu_started = time.perf_counter(), time.thread_time()
+        outcomes = self._attempt(turns)
+        metrics.VAD_CALL_S.observe(time.perf_counter() - started)
+        metrics.VAD_CPU_S.inc(time.thread_time() - cpu_started)
+        return outcomes
+
+    def _attempt(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
         """The probabilities of each. Where the network fails, each is tried alone, so that one spoils no other."""
         try:
-            return list(self._rounds(batch))
+            return self._infer(turns)
         except Exception as error:  # noqa: BLE001 — each session learns it; the detector serves on
-            if len(batch) == 1:
+            if len(turns) == 1:
                 return [error]
-            _log.warning("detector failed", sessions=len(batch), exc_info=True)
-            return [outcome for waiting in batch for outcome in self._detect([waiting])]
+            _log.warning("detector failed", sessions=len(turns), exc_info=True)
+            return [outcome for turn in turns for outcome in self._attempt([turn])]
 
-    def _rounds(self, batch: list[_Waiting]) -> list[list[float]]:
-        results: list[list[float]] = [[] for _ in batch]
-        for index in range(max(len(waiting.frames) for waiting in batch)):
-            members = [i for i, waiting in enumerate(batch) if index < len(waiting.frames)]
-            metrics.VAD_BATCH.observe(len(members))
-            streams = [batch[i].stream for i in members]
-            frames = np.stack([np.concatenate([batch[i].stream.context, batch[i].frames[index]]) for i in members])
-            probabilities, state = self._model.step(frames, np.stack([stream.state for stream in streams], axis=1))
-            for row, (i, stream) in enumerate(zip(members, streams, strict=True)):
-                results[i].append(float(probabilities[row]))
-                stream.context, stream.state = frames[row, -_CONTEXT:], state[:, row]
-        return results
+    def _infer(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
+        counts = np.array([turn.count for turn in turns])
+        firsts = np.cumsum(counts) - counts  # of each session, its first row in what follows
+        features = self._model.features(_frames([turn.samples for turn in turns], counts))
+        metrics.VAD_BATCH.observe(len(features))
+        state = np.stack([turn.stream.state for turn in turns], axis=1)
+        probabilities = np.empty(len(features), np.float32)
+        for index in range(counts[0]):
+            sessions = np.count_nonzero(counts > index)
+            rows = firsts[:sessions] + index
+            probabilities[rows], state[:, :sessions] = self._model.recur(features[rows], state[:, :sessions])
+        for column, turn in enumerate(turns):
+            turn.stream.state = state[:, column].copy()
+        return [found.tolist() for found in np.split(probabilities, firsts[1:])]
+
+
+def _frames(pieces: Sequence[Samples], counts: npt.NDArray[np.int_]) -> Floats:
+    """All frames of all pieces, each with its context: (n, 64 + 512), in [-1, 1)."""
+    lengths = CONTEXT + FRAME * counts
+    starts = np.repeat(np.cumsum(lengths) - lengths, counts)
+    within = np.concatenate([np.arange(count) for count in counts])
+    windows = sliding_window_view(np.concatenate(pieces), CONTEXT + FRAME)
+    return to_float32(windows[starts + FRAME * within])

@@ -1,6 +1,7 @@
 """The one function that turns settings into the gateway's objects."""
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -9,13 +10,20 @@ from itsdangerous import URLSafeTimedSerializer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from threadpoolctl import threadpool_limits
 
-from gateway.vad import SileroModel, VoiceActivityDetector, model_path
+from gateway.silero import SileroModel, model_path
+from gateway.vad import VoiceActivityDetector
 from parley import store
 from parley.blobs import Blobs
+from parley.engine_pool import EnginePool
 from parley.errors import SetupError
 from parley.events import Events
 from parley.settings import GatewaySettings, Settings
+from parley.tasks import background
+
+_SWITCH_S = 0.001
+"""The detector's thread asks for the interpreter dozens of times in a call; at Python's 5 ms each it comes too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class Gateway:
     blobs: Blobs
     events: Events
     detector: VoiceActivityDetector
+    engines: EnginePool
     resume_tokens: URLSafeTimedSerializer
 
     def recordings(self, owner: str) -> store.Recordings:
@@ -47,16 +56,22 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         socket_timeout=20,
         retry=Retry(NoBackoff(), 1),
     )
+    # The detector has one thread; a product that BLAS spreads over several would keep the others spinning.
+    threadpool_limits(1, user_api="blas")
+    sys.setswitchinterval(_SWITCH_S)
     pool = await store.connect(settings.database_url)
+    engines = EnginePool(settings.gateway.engine_urls)
     try:
-        yield Gateway(
-            settings=settings.gateway,
-            pool=pool,
-            blobs=Blobs(settings.blob_url),
-            events=Events(redis),
-            detector=VoiceActivityDetector(SileroModel(model_path()), tick_ms=settings.gateway.vad_tick_ms),
-            resume_tokens=URLSafeTimedSerializer(settings.secret_key, salt="resume"),
-        )
+        async with background(engines.run()):
+            yield Gateway(
+                settings=settings.gateway,
+                pool=pool,
+                blobs=Blobs(settings.blob_url),
+                events=Events(redis),
+                detector=VoiceActivityDetector(SileroModel(model_path()), tick_ms=settings.gateway.vad_tick_ms),
+                engines=engines,
+                resume_tokens=URLSafeTimedSerializer(settings.secret_key, salt="resume"),
+            )
     finally:
         await redis.aclose()
         pool.terminate()

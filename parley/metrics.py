@@ -16,6 +16,7 @@ VAD_BATCH = Histogram(
     "parley_gateway_vad_batch_frames", "Frames in one call of the detector.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
 VAD_CALL_S = Histogram("parley_gateway_vad_call_seconds", "Time of one call of the detector.", buckets=_LATENCY_S)
+VAD_CPU_S = Counter("parley_gateway_vad_cpu_seconds", "Processor time of the detector.")
 SEGMENTS = Counter("parley_gateway_segments", "Segments by why they ended.", ["reason"])
 FINAL_LATENCY_S = Histogram(
     "parley_gateway_final_latency_seconds", "From a segment's endpoint to its stored final.", buckets=_LATENCY_S
@@ -24,6 +25,8 @@ PARTIAL_LAG_S = Histogram(
     "parley_gateway_partial_lag_seconds", "Audio received but not covered by a partial.", buckets=_LATENCY_S
 )
 ERRORS = Counter("parley_gateway_errors", "Errors told to clients, by code.", ["code"])
+ENGINE_READY = Gauge("parley_gateway_engine_ready", "1 for an engine that is ready, 0 for one that is not.", ["engine"])
+ENGINE_LOAD = Gauge("parley_gateway_engine_load", "Load of an engine by its last report: 0 idle, 1 full.", ["engine"])
 
 # --- engine
 ENGINE_SESSIONS_OPEN = Gauge("parley_engine_sessions_open", "Sessions connected to this engine.")

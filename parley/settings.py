@@ -9,8 +9,9 @@ import tomllib
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -27,6 +28,15 @@ SETTINGS_FILE = "settings.toml"
 
 class _Slice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _host(url: str) -> str:
+    """The host that `url` names; empty where it names none, or its port is no port."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "") if parts.port != 0 else ""
+    except ValueError:
+        return ""
 
 
 class SegmenterSettings(_Slice):
@@ -64,7 +74,11 @@ class GatewaySettings(_Slice):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on."""
     engine_urls: tuple[str, ...] = ("http://127.0.0.1:8001",)
-    """Addresses of the engines."""
+    """Addresses of the engines, such as `http://engine.default.svc:8001`. A name with several addresses means several
+    engines; each new session goes to one that is ready and less loaded than others."""
+    engine_silence_timeout_s: float = Field(default=20.0, ge=10)
+    """Seconds without any word from an engine (which says every 5 s that it lives) until it counts as lost; then its
+    sessions go on at another."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may connect, such as `https://notes.example`. The page itself always may."""
     allowed_hosts: tuple[str, ...] = ()
@@ -88,8 +102,18 @@ class GatewaySettings(_Slice):
     """Seconds of audio in one durable part; an ack follows each."""
     vad_tick_ms: int = Field(default=16, ge=0)
     """Milliseconds to gather frames of all sessions into one call of the voice activity detector."""
+    no_words_after_s: float = Field(default=20.0, gt=0)
+    """Seconds of speech in a row without a word after which the client is told (`no_words`)."""
     segmenter: SegmenterSettings = SegmenterSettings()
     """Endpointing."""
+
+    @field_validator("engine_urls")
+    @classmethod
+    def _reachable(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://")) or not _host(url):
+                raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8001")
+        return urls
 
 
 class EngineSettings(_Slice):

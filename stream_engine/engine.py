@@ -41,6 +41,10 @@ class Engine:
             raise EngineError("The engine is still loading its model.", code="not_ready")
         return self._scheduler
 
+    def load(self) -> float:
+        """How full the engine is: 0 idle, 1 full."""
+        return min(1.0, self.scheduler.wait_s() / self.settings.max_wait_s)
+
     def stop_at_failure(self, stop: Callable[[], None]) -> None:
         """`stop` is called when the recogniser fails: the process cannot go on."""
         self._stop = stop

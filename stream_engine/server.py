@@ -13,7 +13,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from parley.engine_wire import Begin, End, Error, GatewayMessage, Open, Opened, Pause, gateway_messages
+from parley.engine_wire import (
+    ALIVE_AFTER_S,
+    Alive,
+    Begin,
+    End,
+    Error,
+    GatewayMessage,
+    Open,
+    Opened,
+    Pause,
+    gateway_messages,
+)
 from parley.errors import AtCapacity, ClientError, EngineError, ParleyError
 from parley.logs import bound, get_logger
 from parley.metrics import ENGINE_SESSIONS_OPEN
@@ -58,7 +69,7 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     if engine.recognizer is not None:
-        return JSONResponse({"status": "ready", "recognizer": asdict(engine.recognizer.info)})
+        return JSONResponse({"status": "ready", "recognizer": asdict(engine.recognizer.info), "load": engine.load()})
     reason = engine.failure.message if engine.failure else "The engine is still loading its model."
     return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
 
@@ -163,9 +174,14 @@ async def _receive(socket: WebSocket) -> GatewayMessage | bytes:
 
 
 async def _send(socket: WebSocket, outbox: Outbox) -> None:
-    """Sends what the session has to say. Raises WebSocketDisconnect when the connection is gone."""
+    """Sends what the session has to say, or that it lives. Raises WebSocketDisconnect when the connection is gone."""
     while True:
-        message = await outbox.next()
+        try:
+            async with asyncio.timeout(ALIVE_AFTER_S):
+                message = await outbox.next()
+        except TimeoutError:
+            await socket.send_text(Alive().to_json())
+            continue
         await socket.send_text(message.to_json())
         outbox.sent(message)
 

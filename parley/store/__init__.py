@@ -23,11 +23,21 @@ async def _set_codecs(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
 
 
+async def _leave_as_it_is(_connection: asyncpg.Connection) -> None:
+    """Nothing here changes a session's settings; asyncpg's own reset is a round trip after every query."""
+
+
 async def connect(database_url: str, *, max_size: int = 10) -> asyncpg.Pool:
     """A pool of connections. Raises BackendError where the database does not answer."""
     with backend_errors("PostgreSQL does not answer"):
         return await asyncpg.create_pool(
-            database_url, min_size=1, max_size=max_size, init=_set_codecs, timeout=10, command_timeout=30
+            database_url,
+            min_size=1,
+            max_size=max_size,
+            init=_set_codecs,
+            reset=_leave_as_it_is,
+            timeout=10,
+            command_timeout=30,
         )
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from parley import wire
@@ -70,6 +70,29 @@ async def converse(
             sending.cancel()
         heard.close_code = connection.close_code
     return heard
+
+
+async def speak_while(base_url: str, clip: Clip, happens: Callable[[], None]) -> Heard:
+    """Speaks the clip at twice the pace of life; after a quarter of it something `happens`."""
+    heard = Heard()
+    async with connect(base_url.replace("http", "ws", 1) + "/ws/s2t", compression=None) as connection:
+        sending = asyncio.create_task(_speak(connection, chunked(samples_of(clip)), happens))
+        async with asyncio.timeout(90):
+            async for text in connection:
+                heard.messages.append(wire.parse_server_message(str(text)))
+        await sending
+        heard.close_code = connection.close_code
+    return heard
+
+
+async def _speak(connection: ClientConnection, chunks: list[bytes], happens: Callable[[], None]) -> None:
+    await connection.send(json.dumps(START))
+    for index, chunk in enumerate(chunks):
+        await connection.send(chunk)
+        await asyncio.sleep(0.05)
+        if index == len(chunks) // 4:
+            happens()
+    await connection.send(json.dumps({"type": "stop"}))
 
 
 async def _send(connection: Any, items: Iterable[dict[str, Any] | str | bytes | float]) -> None:

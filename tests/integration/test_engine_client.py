@@ -5,16 +5,21 @@ The engine here is a double: a script behind a real WebSocket that speaks `parle
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from http import HTTPStatus
 
 import numpy as np
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from parley import engine_wire as ew
 from parley.audio import Samples
 from parley.engine_client import EngineAway, EngineBack, EngineEvent, EngineStream, PartialText, extend_committed
-from parley.errors import AtCapacity, EngineError
+from parley.engine_pool import EnginePool
+from parley.errors import EngineError
 from parley.tasks import background
 from parley.transcript import Recognizer, Segment, Word
 
@@ -48,6 +53,9 @@ class Conversation:
 
     async def lose(self) -> None:
         self._connection.transport.abort()
+        await self.closed()
+
+    async def closed(self) -> None:
         await self._connection.wait_closed()
 
 
@@ -74,17 +82,31 @@ async def engine(*scripts: Script) -> AsyncIterator[str]:
         except AssertionError as error:
             broken.append(error)
 
-    async with serve(handle, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serve(handle, "127.0.0.1", 0, process_request=answer_http) as server:
+        yield address_of(server)
     assert broken == []
+
+
+def answer_http(connection: ServerConnection, request: Request) -> Response | None:
+    """`/readyz`, as an engine has it."""
+    if request.path == "/v1/stream":
+        return None
+    return connection.respond(HTTPStatus.OK, json.dumps({"status": "ready", "recognizer": asdict(RECOGNIZER)}))
+
+
+def address_of(server: Server) -> str:
+    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def audio(start: int, end: int) -> Samples:
     return AUDIO[start:end]
 
 
-def stream(*urls: str) -> EngineStream:
-    return EngineStream(urls, ew.Open(session="s"), audio)
+@contextlib.asynccontextmanager
+async def stream(*urls: str, silence_timeout_s: float = 20.0) -> AsyncIterator[EngineStream]:
+    pool = EnginePool(urls)
+    async with background(pool.run()):
+        yield EngineStream(pool, ew.Open(session="s"), audio, silence_timeout_s=silence_timeout_s)
 
 
 async def all_events(engine_stream: EngineStream) -> list[EngineEvent]:
@@ -99,8 +121,7 @@ async def test_a_segment_is_sent_whole_and_its_final_is_on_the_recordings_clock(
         assert engine.audio == AUDIO[1_000:5_000].tobytes()
         await engine.say(partial(0, "a", "b", samples=3_000), final(0, "a", "b"))
 
-    async with engine(script) as url:
-        it = stream(url)
+    async with engine(script) as url, stream(url) as it:
         assert await it.connect() == RECOGNIZER
         it.begin(0, 1_000)
         it.end(0, 5_000)
@@ -123,8 +144,7 @@ async def test_a_pause_is_told_before_the_end_and_no_sample_beyond_the_end_belon
         await engine.say(final(0, "x"))
 
     paused = asyncio.Event()
-    async with engine(script) as url:
-        it = stream(url)
+    async with engine(script) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.pause(0, 6_000)
@@ -150,8 +170,7 @@ async def test_when_an_engine_is_lost_the_next_gets_every_segment_without_a_fina
         assert engine.audio == AUDIO[3_000:12_000].tobytes()
         await engine.say(partial(1, "", "two three"), final(1, "two", "three"))
 
-    async with engine(dies, takes_over) as url:
-        it = stream(url)
+    async with engine(dies, takes_over) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -183,8 +202,7 @@ async def test_a_segment_that_breaks_every_engine_ends_empty_and_suspect() -> No
         assert message.segment == 1
         await engine.say(final(1, "fine"))
 
-    async with engine(*[dies] * 5, lives) as url:
-        it = stream(url)
+    async with engine(*[dies] * 5, lives) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -207,8 +225,7 @@ async def test_a_segment_that_could_not_be_decoded_ends_empty_and_suspect() -> N
             pass
         await engine.say(ew.Error(code="engine_error", message="No memory.", retryable=True, segment=0))
 
-    async with engine(script) as url:
-        it = stream(url)
+    async with engine(script) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -224,8 +241,7 @@ async def test_an_engine_that_no_longer_knows_the_language_ends_the_stream_with_
     async def refuses(engine: Conversation) -> None:
         await engine.say(ew.Error(code="unsupported_language", message="Not de.", retryable=False))
 
-    async with engine(dies, refuses) as url:
-        it = stream(url)
+    async with engine(dies, refuses) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         with pytest.raises(EngineError, match="Not de") as refused:
@@ -235,27 +251,47 @@ async def test_an_engine_that_no_longer_knows_the_language_ends_the_stream_with_
 
 
 async def test_no_engine_at_the_address_is_said_with_the_address() -> None:
-    with pytest.raises(EngineError, match=r"No engine answers at ws://127\.0\.0\.1:1/v1/stream"):
-        await stream("http://127.0.0.1:1").connect()
+    async with stream("http://127.0.0.1:1") as it:
+        with pytest.raises(EngineError, match=r"No engine answers at http://127\.0\.0\.1:1"):
+            await it.connect()
 
 
-async def test_the_second_engine_is_taken_when_the_first_is_full() -> None:
-    async def full(connection: ServerConnection) -> None:
-        error = ew.Error(code="at_capacity", message="Full.", retryable=True, retry_after_s=3)
-        await connection.send(error.to_json())
-        await connection.wait_closed()
+async def test_an_engine_that_hangs_is_lost_and_the_segment_goes_to_another() -> None:
+    async def hangs(engine: Conversation) -> None:
+        assert await engine.next() == ew.Begin(segment=0)
+        await engine.closed()
 
-    async def idle(engine: Conversation) -> None:
-        await engine.next()
+    async def takes_over(engine: Conversation) -> None:
+        while not isinstance(await engine.next(), ew.End):
+            pass
+        await engine.say(final(0, "late"))
 
-    async with serve(full, "127.0.0.1", 0) as server, engine(idle) as url:
-        busy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        it = stream(busy, url)
-        assert await it.connect() == RECOGNIZER
-        await it.disconnect()
-        with pytest.raises(AtCapacity) as refused:
-            await stream(busy).connect()
-        assert refused.value.retry_after_s == 3
+    async with engine(hangs, takes_over) as url, stream(url, silence_timeout_s=0.4) as it:
+        await it.connect()
+        it.begin(0, 0)
+        it.end(0, 2_000)
+        it.close()
+        async with background(it.run()):
+            events = await all_events(it)
+    assert [type(event) for event in events] == [EngineAway, EngineBack, Segment]
+    assert isinstance(events[0], EngineAway)
+    assert "said nothing" in events[0].reason
+
+
+async def test_an_engine_that_takes_its_time_but_says_that_it_lives_is_waited_for() -> None:
+    async def slow(engine: Conversation) -> None:
+        for _ in range(10):
+            await engine.say(ew.Alive())
+            await asyncio.sleep(0.1)
+        await engine.say(final(0, "slow"))
+
+    async with engine(slow) as url, stream(url, silence_timeout_s=0.4) as it:
+        await it.connect()
+        it.begin(0, 0)
+        it.end(0, 2_000)
+        it.close()
+        async with background(it.run()):
+            assert [type(event) for event in await all_events(it)] == [Segment]
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
 
 from parley import wire
 from parley.embedded.server import RunningServer, running_server
 from tests.conftest import CLIPS, MINI_WHISPER
-from tests.integration.live import Heard, chunked, converse, samples_of
+from tests.integration.live import chunked, converse, samples_of, speak_while
 
 CLIP = CLIPS[11]
 LONG = np.concatenate([samples_of(CLIP)] * 3)
@@ -43,30 +42,6 @@ def kill(server: RunningServer, part: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-async def speak_while(server: RunningServer, part: str) -> Heard:
-    """Speaks the clip at twice the pace of life; `part` is killed after a quarter of it."""
-    heard = Heard()
-    chunks = chunked(samples_of(CLIP))
-    async with connect(server.base_url.replace("http", "ws", 1) + "/ws/s2t", compression=None) as connection:
-        sending = asyncio.create_task(_speak(connection, server, chunks, part))
-        async with asyncio.timeout(90):
-            async for text in connection:
-                heard.messages.append(wire.parse_server_message(str(text)))
-        await sending
-        heard.close_code = connection.close_code
-    return heard
-
-
-async def _speak(connection: ClientConnection, server: RunningServer, chunks: list[bytes], part: str) -> None:
-    await connection.send(json.dumps(START))
-    for index, chunk in enumerate(chunks):
-        await connection.send(chunk)
-        await asyncio.sleep(0.05)
-        if index == len(chunks) // 4:
-            kill(server, part)
-    await connection.send(json.dumps(STOP))
-
-
 @pytest.mark.parametrize(
     ("part", "told"), [("engine", "engine_unavailable"), ("postgres", "database_unavailable"), ("redis", None)]
 )
@@ -74,7 +49,7 @@ async def test_a_part_that_dies_costs_no_word_and_no_sample(
     fragile: RunningServer, part: str, told: str | None
 ) -> None:
     await ready(fragile)
-    heard = await speak_while(fragile, part)
+    heard = await speak_while(fragile.base_url, CLIP, lambda: kill(fragile, part))
     assert heard.text == CLIP.text
     assert [final.segment for final in heard.of(wire.Final)] == list(range(len(heard.of(wire.Final))))
     assert set(heard.error_codes) <= {told}

@@ -217,12 +217,14 @@ async def test_changes_are_told_as_events_and_caught_up_with(server: RunningServ
 
 async def test_health_readiness_status_and_metrics_answer(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
-    ready = await client.get("/readyz")
-    assert ready.json() == {
-        "status": "ready",
-        "parts": {"database": "ok", "storage": "ok", "engine": "ok", "events": "ok"},
-    }
+    ready = (await client.get("/readyz")).json()
+    assert ready["status"] == "ready"
+    assert ready["parts"] == {"database": "ok", "storage": "ok", "engine": "ok", "events": "ok"}
+    (engine,) = ready["engines"]
+    assert (engine["state"], engine["reason"]) == ("ready", "")
+    assert 0 <= engine["load"] <= 1
     status = (await client.get("/api/v1/status")).json()
+    assert [one["address"] for one in status["engines"]] == [engine["address"]]
     assert status["engine"] == "ready"
     assert status["recognizer"]["name"] == "faster-whisper"
     assert "parley_gateway_sessions_open" in (await client.get("/metrics")).text

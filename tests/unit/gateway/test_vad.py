@@ -1,13 +1,17 @@
-"""The batched detector gives every session what it would get alone."""
+"""The batched detector gives every session what it would get alone, and what ONNX Runtime would give."""
 
 import asyncio
+from collections.abc import Sequence
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from gateway.segmenter import FRAME
-from gateway.vad import SileroModel, VoiceActivityDetector, model_path
-from parley.audio import Samples
+from gateway.silero import CONTEXT, SileroModel, model_path
+from gateway.vad import VoiceActivityDetector
+from parley.audio import Samples, to_float32
+from parley.errors import SetupError
 from parley.media import decode_file
 from parley.tasks import background
 from tests.conftest import CLIPS
@@ -23,11 +27,36 @@ def samples_of(index: int) -> Samples:
 
 
 async def probabilities(detector: VoiceActivityDetector, samples: Samples, chunk: int) -> list[float]:
-    stream = detector.open()
     found: list[float] = []
+    stream = detector.open(found.extend)
     for start in range(0, len(samples), chunk):
-        found += await stream.feed(samples[start : start + chunk])
-    return [*found, *await stream.flush()]
+        stream.feed(samples[start : start + chunk])
+        await stream.settled()
+    stream.pad()
+    await stream.settled()
+    return found
+
+
+def test_the_network_is_the_one_that_onnx_runtime_runs(model: SileroModel) -> None:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    reference = onnxruntime.InferenceSession(model_path().with_name("silero_vad.onnx"), options)
+    rate = np.array(16_000)
+    for index in range(len(CLIPS)):
+        audio = to_float32(samples_of(index))
+        state = expected_state = np.zeros((2, 1, 128), np.float32)
+        padded = np.pad(audio, (CONTEXT, 0))
+        for start in range(0, len(audio) - FRAME + 1, FRAME):
+            frame = padded[None, start : start + CONTEXT + FRAME]
+            expected, expected_state = reference.run(None, {"input": frame, "state": expected_state, "sr": rate})
+            found, state = model.step(frame, state)
+            np.testing.assert_allclose(found, expected[:, 0], atol=1e-4)
+            np.testing.assert_allclose(state, expected_state, atol=1e-3)
+
+
+def test_a_file_with_another_network_is_refused_by_name() -> None:
+    with pytest.raises(SetupError, match=r"silero_vad_16k_sequence\.onnx is not the network of silero-vad 6"):
+        SileroModel(model_path().with_name("silero_vad_16k_sequence.onnx"))
 
 
 async def test_speech_is_told_from_silence(model: SileroModel) -> None:
@@ -52,19 +81,48 @@ async def test_sessions_together_get_what_each_gets_alone_whatever_the_chunks(mo
         np.testing.assert_allclose(one, many, atol=1e-5)
 
 
+async def test_audio_may_be_fed_while_earlier_audio_is_waited_for(model: SileroModel) -> None:
+    clip = samples_of(0)
+    detector = VoiceActivityDetector(model, tick_ms=1)
+    found: list[float] = []
+    async with background(detector.run()):
+        alone = await probabilities(detector, clip, 16_000)
+        stream = detector.open(found.extend)
+        for start in range(0, len(clip), 1600):
+            stream.feed(clip[start : start + 1600])
+            await asyncio.sleep(0)
+        stream.pad()
+        await stream.settled()
+    np.testing.assert_allclose(alone, found, atol=1e-5)
+
+
 async def test_a_failing_model_is_told_to_each_session_and_the_detector_serves_on(model: SileroModel) -> None:
     class FailsOnce(SileroModel):
         def __init__(self) -> None:
+            super().__init__(model_path())
             self.failed = False
 
-        def step(self, frames: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def features(self, frames: np.ndarray) -> np.ndarray:
             if not self.failed:
                 self.failed = True
                 raise RuntimeError("boom")
-            return model.step(frames, state)
+            return super().features(frames)
 
     detector = VoiceActivityDetector(FailsOnce(), tick_ms=0)
     async with background(detector.run()):
         with pytest.raises(RuntimeError, match="boom"):
             await probabilities(detector, np.zeros(FRAME, np.int16), FRAME)
         assert len(await probabilities(detector, np.zeros(FRAME, np.int16), FRAME)) == 1
+
+
+async def test_a_session_that_cannot_take_its_frames_spoils_no_other(model: SileroModel) -> None:
+    def cannot(_: Sequence[float]) -> None:
+        raise RuntimeError("boom")
+
+    detector = VoiceActivityDetector(model, tick_ms=1)
+    async with background(detector.run()):
+        broken = detector.open(cannot)
+        broken.feed(np.zeros(FRAME, np.int16))
+        assert len(await probabilities(detector, np.zeros(FRAME, np.int16), FRAME)) == 1
+        with pytest.raises(RuntimeError, match="boom"):
+            await broken.settled()

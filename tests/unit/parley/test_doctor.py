@@ -13,7 +13,10 @@ import typer
 
 from parley import doctor
 from parley.embedded.folder import Holder, Lock
+from parley.engine_connection import EngineReport
+from parley.engine_pool import EngineState
 from parley.settings import GatewaySettings, Settings, load_settings
+from parley.transcript import Recognizer
 
 
 def settings(data: Path, **gateway: object) -> Settings:
@@ -60,6 +63,23 @@ def test_little_room_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_engine_is_asked_which_recogniser_it_would_use(status: int, stdout: str, level: str, text: str) -> None:
     finding = doctor.read_choice(status, stdout, "one\nNo module named stream_engine\n")
     assert (finding.level, finding.text) == (level, text)
+
+
+def test_engines_on_other_machines_are_asked(tmp_path: Path) -> None:
+    finding = doctor.recogniser(settings(tmp_path, engine_urls=("http://127.0.0.1:1",)))
+    assert finding.level == "problem"
+    assert "No engine answers at http://127.0.0.1:1" in finding.text
+
+
+def test_one_engine_of_several_that_is_away_is_a_note() -> None:
+    report = EngineReport(Recognizer("faster-whisper", "small", "cuda", "float16", "configured"))
+    ready, away = EngineState("http://a:1", report), EngineState("http://b:1", None, "No engine answers at b.")
+    assert doctor.read_survey([ready]).level == "ok"
+    finding = doctor.read_survey([ready, away])
+    assert (finding.level, finding.text) == (
+        "note",
+        "http://a:1: faster-whisper small cuda · No engine answers at b.",
+    )
 
 
 @pytest.fixture

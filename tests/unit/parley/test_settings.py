@@ -43,6 +43,8 @@ def test_a_wrong_value_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch
         ("PARLEY_GATEWAY__SEGMENTER__SILENCE_THRESHOLD", "0.7", "silence_threshold is above speech_threshold"),
         ("PARLEY_GATEWAY__SEGMENTER__TAIL_MS", "600", "tail_ms is above trailing_silence_ms"),
         ("PARLEY_ENGINE__MAX_SEGMENT_S", "20", "engine.max_segment_s"),
+        ("PARLEY_GATEWAY__ENGINE_URLS", '["engine:8001"]', "'engine:8001' is no address such as"),
+        ("PARLEY_GATEWAY__ENGINE_URLS", '["http://engine:port"]', "'http://engine:port' is no address such as"),
     ],
 )
 def test_settings_that_contradict_are_refused(

@@ -4,16 +4,20 @@ import asyncio
 import json
 import threading
 from collections.abc import MutableMapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from parley.engine_wire import Open
+from parley.engine_wire import Alive, Final, Open
 from parley.errors import EngineError, SetupError
 from parley.settings import EngineSettings
+from parley.tasks import background
 from parley.transcript import Hypothesis, Recognizer
+from stream_engine import server
 from stream_engine.engine import Engine
+from stream_engine.outbox import Outbox
 from stream_engine.recognizers.base import Window
 from stream_engine.server import create_app
 
@@ -63,6 +67,7 @@ async def test_it_is_alive_while_it_loads_and_ready_only_afterwards() -> None:
         ready = await http.get("/readyz")
         assert ready.status_code == 200
         assert ready.json()["recognizer"]["remedy"] == "Get a better one."
+        assert ready.json()["load"] == 0
 
 
 async def test_a_recogniser_that_cannot_be_had_stops_the_engine_and_says_why() -> None:
@@ -141,6 +146,19 @@ async def test_a_full_engine_refuses_live_sessions_and_takes_batch_sessions(monk
         assert (error["code"], error["retry_after_s"], close["code"]) == ("at_capacity", 2.0, 1013)
         (opened,) = await answers(engine, Open(session="s", lane="batch").to_json())
         assert opened["type"] == "opened"
+
+
+async def test_an_engine_with_nothing_to_say_says_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ALIVE_AFTER_S", 0.01)
+    sent: asyncio.Queue[str] = asyncio.Queue()
+    connection = SimpleNamespace(send_text=sent.put)
+    outbox = Outbox()
+    async with asyncio.timeout(5), background(server._send(connection, outbox)):  # type: ignore[arg-type]
+        assert [await sent.get(), await sent.get()] == [Alive().to_json()] * 2
+        outbox.put(Final.nothing(0))
+        while (said := await sent.get()) == Alive().to_json():
+            pass
+    assert said == Final.nothing(0).to_json()
 
 
 async def test_a_failure_inside_is_an_error_message_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,11 @@ function Live({ state }: { state: SessionState }) {
       )}
       {said && <LiveText state={state} />}
       {state.problem && (
-        <Callout tone="trouble" code={state.problem.code} action={<ProblemAction state={state} />}>
+        <Callout
+          tone={state.problem.code === "no_words" ? "note" : "trouble"}
+          code={state.problem.code}
+          action={<ProblemAction state={state} />}
+        >
           <Prose text={state.problem.message} />
           {state.phase === "lost" && state.recordingId && state.keptMs > 0 && (
             <>

@@ -107,6 +107,13 @@ describe("phases", () => {
     expect(run(received(error), LIVE)).toMatchObject({ phase: "live", problem: { message: "It stumbled." } });
   });
 
+  test("the hint that no words come goes with the first words", () => {
+    const hint: ServerMessage = { type: "error", code: "no_words", message: "No words.", retryable: false };
+    const state = run(received(hint, final(0, "")), LIVE);
+    expect(state.problem?.message).toBe("No words.");
+    expect(run(received(final(1, "hello")), state).problem).toBeNull();
+  });
+
   test("recording again starts from nothing", () => {
     const lost = run([...received(final(0, "old")), { type: "disconnected" }], LIVE);
     expect(run([{ type: "asked", at: 7 }], lost)).toEqual({ ...IDLE, phase: "asking", startedAt: 7 });

@@ -129,7 +129,8 @@ function receive(state: SessionState, message: ServerMessage): SessionState {
     case "final": {
       if (find(state, message.segment)?.kind === "final") return state;
       const { type: _, ...final } = message;
-      return { ...withSegment(state, { kind: "final", ...final }), lagMs: 0 };
+      const problem = state.problem?.code === "no_words" && final.text ? null : state.problem;
+      return { ...withSegment(state, { kind: "final", ...final }), lagMs: 0, problem };
     }
     case "error":
       return { ...state, problem: fromServer(message) };
