@@ -2,9 +2,10 @@
 
 Each stream plays real speech through a real WebSocket at the pace of a microphone. Measured are
 
-- **refresh**: from a sample's arrival at the server to the screen's first partial that covers it: the age of the oldest
-  uncovered audio at each partial, while a segment is open (the time between updates plus the decode). Speech that no
-  partial covered for longer than the limit before it ended counts with that age, so a starved stream does not hide;
+- **refresh**: how long the screen stands still while someone speaks: from a partial or final (or, where it was silent
+  then, from the next speech) to the next;
+- **age**: of the oldest audio that is not yet on the screen, at each partial (the time between updates and the decode).
+  Speech that no partial covered for over a second before it ended counts with that age;
 - **lag**: of each partial, from the newest audio in it to its being sent, by the server's own word;
 - **final**: from the end of the speech (the last word's own end, known from the clip) to its final;
 - **endpoint**: from the audio of the segment's end being sent to the final: what the engine adds after the silence.
@@ -24,7 +25,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.limit import find_limit
 from benchmarks.speech import MINI_WHISPER, Corpus, Speech, default_manifest
-from benchmarks.streams import LIMIT_S, Measured, Pacer, run_streams, summarise
+from benchmarks.streams import LIMIT_S, Measured, Pacer, Refresh, run_streams, summarise
 from benchmarks.usage import Meter, parley_parts
 from parley import wire
 from parley.audio import SAMPLE_RATE
@@ -47,6 +48,8 @@ class ParleyPlayer:
         self._language = language
         self._pacer = Pacer(speech, lambda speech: speech.samples.data.cast("B"))
         self._covered = 0
+        self._acked = 0
+        self._refresh = Refresh(self._pacer)
         self.measured = Measured()
 
     async def play(self) -> None:
@@ -63,21 +66,26 @@ class ParleyPlayer:
                 async for message in session:
                     self._note(message)
                 sending.cancel()
+                self.measured.lost_samples = len(self._speech.samples) - self._acked
         except* ParleyError as errors:
             self.measured.errors += [error.code for error in errors.exceptions if isinstance(error, ParleyError)]
 
     def _note(self, message: wire.ServerMessage) -> None:
         now = time.monotonic()
+        if isinstance(message, wire.Partial | wire.Final) and (still_s := self._refresh.updated(now)) is not None:
+            self.measured.refresh_s.append(still_s)
         match message:
             case wire.SpeechStart():
                 self._covered = max(self._covered, ms_to_samples(message.start_ms))
             case wire.Partial():
                 spoken = self._pacer.spoken(now)
-                self.measured.refresh_s.append(max(0.0, now - self._pacer.sent_at(self._covered)))
+                self.measured.age_s.append(max(0.0, now - self._pacer.sent_at(self._covered)))
                 self.measured.lag_s.append(message.lag_ms / 1000)
                 self._covered = max(self._covered, spoken - ms_to_samples(message.lag_ms))
             case wire.Final():
                 self._note_final(message, now)
+            case wire.Ack():
+                self._acked = message.samples
             case wire.Error():
                 self.measured.errors.append(message.code)
             case _:
@@ -92,7 +100,7 @@ class ParleyPlayer:
             self.measured.final_s.append(now - self._pacer.began - speech_end / SAMPLE_RATE)
             starved_s = (speech_end - self._covered) / SAMPLE_RATE
             if starved_s > LIMIT_S:
-                self.measured.refresh_s.append(starved_s)
+                self.measured.age_s.append(starved_s)
         self._covered = max(self._covered, end)
 
 
@@ -104,14 +112,15 @@ class ParleyBench:
         self._corpus = corpus
         self._language = language
 
-    def measure(self, streams: int, seconds: float) -> dict[str, Any]:
+    def measure(self, streams: int, seconds: float, *, to_the_end: bool = False) -> dict[str, Any]:
         """Plays `seconds` of speech in each of `streams`."""
-        return asyncio.run(self._measure([self._corpus.speech(seconds, first=index) for index in range(streams)]))
+        speeches = [self._corpus.speech(seconds, first=index) for index in range(streams)]
+        return asyncio.run(self._measure(speeches, to_the_end))
 
-    async def _measure(self, speeches: Sequence[Speech]) -> dict[str, Any]:
+    async def _measure(self, speeches: Sequence[Speech], to_the_end: bool) -> dict[str, Any]:
         players = [ParleyPlayer(self._server.base_url, speech, self._language) for speech in speeches]
         meter = Meter(parley_parts(self._server.process.pid))
-        completed = await run_streams(players)
+        completed = await run_streams(players, to_the_end=to_the_end)
         return summarise([player.measured for player in players]) | {"completed": completed} | meter.read()
 
 
@@ -164,6 +173,9 @@ def add_speech_options(parser: argparse.ArgumentParser) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--streams", type=int, default=1, help="sessions at once; to begin with, for --find-limit")
+    parser.add_argument(
+        "--to-the-end", action="store_true", help="go on where streams are refused or far too late: overload"
+    )
     parser.add_argument("--find-limit", action="store_true", help="look for the largest number of sessions")
     parser.add_argument("--seconds", type=float, help=f"audio of each session (default 60; --find-limit {PROBE_S:g})")
     parser.add_argument(
@@ -203,7 +215,7 @@ def _run(args: argparse.Namespace, seconds: float) -> dict[str, Any]:
     options = EngineOptions(args.final_window, args.threads, args.replicas)
     with parley_bench(corpus, args.model, options, language) as bench:
         if not args.find_limit:
-            return about | bench.measure(args.streams, seconds)
+            return about | bench.measure(args.streams, seconds, to_the_end=args.to_the_end)
         return about | find_limit(lambda streams: bench.measure(streams, seconds), args.streams)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from benchmarks.report import percentiles
 from benchmarks.speech import Speech
 from parley.audio import SAMPLE_RATE
+from parley.errors import AtCapacity
 
 CHUNK = SAMPLE_RATE // 10
 """Samples of one audio message: 100 ms."""
@@ -17,19 +18,23 @@ LIMIT_S = 1.0
 _STAGGER_S = 3.0
 """Streams begin within this many seconds, as people do."""
 _FAR_OVER = 3.0
+_PERCENTILES = {"refresh": (50, 95), "age": (50, 95), "lag": (50, 95), "final": (50, 95, 99), "endpoint": (50, 95)}
 _ENOUGH = 40
 """A run is given up when a p95 of at least so many values is so many times the limit."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """Seconds, one value an event, of one stream. `errors`: what the server refused or broke with."""
+    """Seconds, one value an event, of one stream. `errors`: what the server refused or broke with; `lost_samples`:
+    sent to the end and never acknowledged, None where a server acknowledges nothing or did not take the stream."""
 
     refresh_s: list[float] = field(default_factory=list)
+    age_s: list[float] = field(default_factory=list)
     final_s: list[float] = field(default_factory=list)
     endpoint_s: list[float] = field(default_factory=list)
     lag_s: list[float] = field(default_factory=list)
     finals: int = 0
+    lost_samples: int | None = None
     errors: list[str] = field(default_factory=list)
 
 
@@ -71,8 +76,23 @@ class Pacer:
         return min(int((now - self.began) * SAMPLE_RATE), len(self.speech.samples))
 
 
-async def run_streams(players: Sequence[Player]) -> bool:
-    """All streams at once, begun a little apart. False where it was given up: a server far beyond its limit."""
+class Refresh:
+    """How long the screen stands still while someone speaks; the same measure for every server."""
+
+    def __init__(self, pacer: Pacer) -> None:
+        self._pacer = pacer
+        self._updated = 0  # samples spoken until the last update
+
+    def updated(self, now: float) -> float | None:
+        """Seconds since the update before or, if it was silent then, since speech went on; None where it did not."""
+        first, spoken = self._pacer.speech.next_sample(self._updated), self._pacer.spoken(now)
+        self._updated = spoken
+        return None if first is None or first >= spoken else now - self._pacer.began - first / SAMPLE_RATE
+
+
+async def run_streams(players: Sequence[Player], *, to_the_end: bool = False) -> bool:
+    """All streams at once, begun a little apart. False where it was given up, a server being far beyond its limit,
+    unless it is to go on `to_the_end`."""
 
     async def one(index: int, player: Player) -> None:
         await asyncio.sleep(index * 0.37 % _STAGGER_S)
@@ -82,7 +102,7 @@ async def run_streams(players: Sequence[Player]) -> bool:
     try:
         while not all(task.done() for task in tasks):
             await asyncio.wait(tasks, timeout=1.0)
-            if is_far_over([player.measured for player in players]):
+            if not to_the_end and is_far_over([player.measured for player in players]):
                 return False
         return True
     finally:
@@ -106,12 +126,19 @@ def is_far_over(measured: Sequence[Measured]) -> bool:
 def summarise(measured: Sequence[Measured]) -> dict[str, Any]:
     """The keys of `benchmarks/README.md`; None where nothing was measured."""
     result: dict[str, Any] = {"streams": len(measured)}
-    for name, which in (("refresh", (50, 95)), ("lag", (50, 95)), ("final", (50, 95, 99)), ("endpoint", (50, 95))):
+    for name, which in _PERCENTILES.items():
         found = percentiles(_all(measured, f"{name}_s"), *which)
         result |= {f"{name}_{percent}_s": value for percent, value in found.items()}
     errors = sorted({code for one in measured for code in one.errors})
-    partials = len(_all(measured, "refresh_s"))
-    return result | {"partials": partials, "finals": sum(one.finals for one in measured), "errors": errors}
+    partials = len(_all(measured, "lag_s"))
+    lost = [one.lost_samples for one in measured if one.lost_samples is not None]
+    return result | {
+        "partials": partials,
+        "finals": sum(one.finals for one in measured),
+        "refused": sum(AtCapacity.code in one.errors for one in measured),
+        "lost_samples": sum(lost) if lost else None,
+        "errors": errors,
+    }
 
 
 def _all(measured: Sequence[Measured], name: str) -> list[float]:

@@ -85,7 +85,7 @@ class WholeSegments:
         self._recognizer.close()
 
     def _decoded(self, samples: Samples, language: str | None) -> str:
-        return self._recognizer.decode([Window(samples, len(samples), final=True, language=language)])[0].text
+        return self._recognizer.decode([Window(samples, len(samples), language=language)])[0].text
 
 
 def segments(probabilities: Iterable[float], samples: int) -> Iterator[tuple[int, int]]:

@@ -29,7 +29,7 @@ from websockets.exceptions import WebSocketException
 
 from benchmarks.environments import Peer
 from benchmarks.speech import Corpus, Speech
-from benchmarks.streams import LIMIT_S, Measured, Pacer, run_streams, summarise
+from benchmarks.streams import LIMIT_S, Measured, Pacer, Refresh, run_streams, summarise
 from benchmarks.usage import Meter, tree
 from parley.audio import SAMPLE_RATE, to_float32
 from parley.errors import SetupError
@@ -73,6 +73,7 @@ class WhisperLivePlayer:
         self._language = language
         self._pacer = Pacer(speech, lambda speech: to_float32(speech.samples).data.cast("B"))
         self._covered = 0
+        self._refresh = Refresh(self._pacer)
         self.measured = Measured()
 
     async def play(self) -> None:
@@ -127,10 +128,12 @@ class WhisperLivePlayer:
         segments = message.get("segments")
         if not segments:
             return
+        if (still_s := self._refresh.updated(now)) is not None:
+            self.measured.refresh_s.append(still_s)
         covered = max(int(float(segment["end"]) * SAMPLE_RATE) for segment in segments)
         oldest = self._pacer.speech.next_sample(self._covered)
         if oldest is not None and oldest < covered:
-            self.measured.refresh_s.append(max(0.0, now - self._pacer.sent_at(oldest)))
+            self.measured.age_s.append(max(0.0, now - self._pacer.sent_at(oldest)))
             self.measured.lag_s.append(max(0, self._pacer.spoken(now) - covered) / SAMPLE_RATE)
         self._covered = max(self._covered, covered)
 
@@ -139,7 +142,7 @@ class WhisperLivePlayer:
         if oldest is not None:
             age = self._pacer.sent_at(len(self._pacer.speech.samples) - 1) - self._pacer.sent_at(oldest)
             if age > LIMIT_S:
-                self.measured.refresh_s.append(age)
+                self.measured.age_s.append(age)
 
 
 class WhisperLiveBench:

@@ -136,24 +136,29 @@ class EngineSettings(_Slice):
     replicas: int = Field(default=0, ge=0)
     """Decodes that run at the same time; 0: as many as the cores have room for, one on a GPU."""
     beam_size: int = Field(default=5, ge=1, le=20)
-    """Beam of finals. Partials are decoded greedily."""
+    """Beam of finals that were in doubt when they were decoded greedily. Partials are decoded greedily."""
+    beam_below: float = Field(default=-0.5, le=0)
+    """Mean log-probability of a token below which a final is in doubt; 0: all finals are decoded with the beam."""
+    fallback_temperatures: tuple[float, ...] = (0.4,)
+    """Temperatures at which a final that the guards suspect even then is sampled, one after the other."""
     hub_timeout_s: float = Field(default=5.0, gt=0)
     """Seconds to wait for the model hub before falling back."""
     partial_interval_ms: int = Field(default=240, ge=50)
     """Milliseconds of new audio before an open segment is decoded again."""
     guard_ms: int = Field(default=300, ge=0)
     """Milliseconds at the end of the audio in which words stay tentative."""
-    trim_after_s: float = Field(default=6.0, ge=4)
-    """Seconds of an open segment's window after which it moves up behind committed words, their text as the prompt."""
+    trim_after_s: float = Field(default=3.5, ge=3)
+    """Seconds of an open segment's window after which it moves up behind committed words."""
     final_window: Literal["full", "fit"] | float = "full"
     """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds."""
-    max_batch: int = Field(default=16, ge=1)
-    """Windows decoded together at most."""
+    max_batch: int = Field(default=0, ge=0)
+    """Windows decoded together at most; 0: 16 on a CPU, 64 on a GPU."""
     max_batch_s: float = Field(default=0.0, ge=0)
-    """Seconds of windows decoded together at most, so that no batch holds up the next for long; 0: 16 on a CPU, no
+    """Seconds of windows decoded together at most, so that no batch holds up the next for long; 0: 32 on a CPU, no
     limit on a GPU."""
-    max_wait_s: float = Field(default=8.0, gt=0)
-    """Seconds that live decodes may wait for the device before new live sessions are refused."""
+    slowest_partial_s: float = Field(default=2.0, gt=0)
+    """Seconds between two partials of a speaker up to which the device takes new live sessions: their finals are in
+    time, and what time is left for partials is shared out."""
     max_segment_s: float = Field(default=30.0, ge=3, le=30)
     """Seconds of one segment at most; a gateway cuts a second before, at the latest."""
 

@@ -51,7 +51,8 @@ class Hypothesis:
     """The result of one decode of one window. Times are samples from the window's start.
 
     `confidence` is the mean word probability in [0, 1]; `no_speech` the probability that the window holds none.
-    `suspect` says that a guard (log-probability, compression, repetition) doubts the text.
+    `suspect` says that a guard (log-probability, compression, repetition) doubts the text; `doubtful`, that the
+    recogniser has a more careful way to hear the window, worth another attempt.
     """
 
     words: tuple[Word, ...]
@@ -59,6 +60,7 @@ class Hypothesis:
     confidence: float
     no_speech: float = 0.0
     suspect: bool = False
+    doubtful: bool = False
 
     @property
     def text(self) -> str:

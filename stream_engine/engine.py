@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from parley.audio import SAMPLE_RATE
-from parley.errors import EngineError, ParleyError
+from parley.errors import AtCapacity, EngineError, ParleyError
 from parley.logs import get_logger
 from parley.settings import EngineSettings
+from stream_engine.headroom import Headroom
 from stream_engine.recognizers.base import Recognizer, Window
 from stream_engine.scheduler import Scheduler
 from stream_engine.windows import Lane, padded_samples
@@ -20,6 +23,10 @@ log = get_logger(__name__)
 
 
 _MOST_REPLICAS = 64
+_RETRY_AFTER_S = 5.0
+_QUICK_S = 0.5
+"""A device that decodes a partial in less is worth trying with a batch."""
+_WARM_UP_BATCH = 4
 
 
 class Engine:
@@ -41,13 +48,29 @@ class Engine:
             raise EngineError("The engine is still loading its model.", code="not_ready")
         return self._scheduler
 
-    def load(self) -> float:
-        """How full the engine is: 0 idle, 1 full."""
-        return min(1.0, self.scheduler.wait_s() / self.settings.max_wait_s)
-
     def stop_at_failure(self, stop: Callable[[], None]) -> None:
         """`stop` is called when the recogniser fails: the process cannot go on."""
         self._stop = stop
+
+    def load(self) -> float:
+        """Of the device's time, what the live sessions need; 1 is all, and 0 while there is no device yet."""
+        return self._scheduler.headroom.load(time.monotonic()) if self._scheduler else 0.0
+
+    @contextlib.contextmanager
+    def live_session(self) -> Iterator[None]:
+        """Room for a live session while the block runs. Raises AtCapacity where its finals would come late."""
+        headroom = self.scheduler.headroom
+        load = headroom.load(time.monotonic(), more=1)
+        if headroom.sessions and load > 1:
+            raise AtCapacity(
+                f"The engine is full: {headroom.sessions + 1} live sessions would need {load:.0%} of its time.",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        headroom.opened(time.monotonic())
+        try:
+            yield
+        finally:
+            headroom.closed(time.monotonic())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -78,9 +101,16 @@ class Engine:
         loop = asyncio.get_running_loop()
         recognizer = await loop.run_in_executor(device, self._load)
         warming = (loop.run_in_executor(device, warm_up, recognizer, self.settings) for _ in range(recognizer.replicas))
-        await asyncio.gather(*warming)
+        costs = max(await asyncio.gather(*warming))
         self.recognizer = recognizer
-        self._scheduler = Scheduler(recognizer, device, self.settings)
+        headroom = Headroom(
+            replicas=recognizer.replicas,
+            slowest_partial_s=self.settings.slowest_partial_s,
+            partial_s=costs.partial_s,
+            final_s=costs.final_s,
+            now=time.monotonic(),
+        )
+        self._scheduler = Scheduler(recognizer, device, self.settings, headroom)
         info = recognizer.info
         log.info("engine_ready", recognizer=info.name, model=info.model, device=info.device, reason=info.reason)
         return self._scheduler
@@ -90,9 +120,31 @@ class Engine:
         self._stop()
 
 
-def warm_up(recognizer: Recognizer, settings: EngineSettings) -> None:
-    """Decodes a second of faint noise as partial and as final, so that the first speaker does not wait for it."""
-    noise = np.random.default_rng(0).integers(-100, 100, SAMPLE_RATE).astype(np.int16)
-    for lane in (Lane.PARTIAL, Lane.FINAL):
-        padded = padded_samples(len(noise), lane, settings.final_window)
-        recognizer.decode([Window(noise, padded, final=lane is Lane.FINAL)])
+class Costs(NamedTuple):
+    """Device time in seconds of a partial in a batch, and of a final."""
+
+    final_s: float
+    partial_s: float
+
+
+def warm_up(recognizer: Recognizer, settings: EngineSettings) -> Costs:
+    """Decodes faint noise as partials and as final, so that the first speaker does not wait for it; and how long it
+    took, as a first guess at what speech costs."""
+    _timed(recognizer, _window(Lane.PARTIAL, 1, settings))
+    final_s = _timed(recognizer, _window(Lane.FINAL, 4, settings))
+    partial = _window(Lane.PARTIAL, 3, settings)
+    partial_s = _timed(recognizer, partial)
+    if partial_s < _QUICK_S:
+        partial_s = _timed(recognizer, *[partial] * _WARM_UP_BATCH) / _WARM_UP_BATCH
+    return Costs(final_s, partial_s)
+
+
+def _window(lane: Lane, seconds: int, settings: EngineSettings) -> Window:
+    noise = np.random.default_rng(0).integers(-100, 100, seconds * SAMPLE_RATE).astype(np.int16)
+    return Window(noise, padded_samples(len(noise), lane, settings.final_window), timed=lane is Lane.FINAL)
+
+
+def _timed(recognizer: Recognizer, *windows: Window) -> float:
+    began = time.monotonic()
+    recognizer.decode(windows)
+    return time.monotonic() - began

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from parley.errors import EngineError
+from parley.transcript import Hypothesis
+
 MIN_LOG_PROBABILITY = -1.0
 MAX_COMPRESSION_RATIO = 2.4
 NO_SPEECH_PROBABILITY = 0.6
@@ -36,6 +39,17 @@ def judge(evidence: Evidence) -> Verdict:
     if unlikely or evidence.compression_ratio > MAX_COMPRESSION_RATIO or repeats(evidence.words):
         return "suspect"
     return "good"
+
+
+def better(before: Hypothesis | EngineError | None, now: Hypothesis | EngineError) -> Hypothesis | EngineError:
+    """Which of two attempts at a window to keep: one that was heard at all, not suspect, then the more confident."""
+    return now if before is None or _merit(now) >= _merit(before) else before
+
+
+def _merit(outcome: Hypothesis | EngineError) -> tuple[bool, bool, float]:
+    if isinstance(outcome, EngineError):
+        return False, False, 0.0
+    return True, not outcome.suspect, outcome.confidence
 
 
 def repeats(words: Sequence[str]) -> bool:

@@ -26,6 +26,7 @@ from parley.metrics import (
 )
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis
+from stream_engine.headroom import Headroom
 from stream_engine.recognizers.base import Recognizer, Task, Window
 from stream_engine.windows import Lane, Waiting, padded_samples, plan
 
@@ -33,18 +34,22 @@ log = get_logger(__name__)
 
 Outcome = Hypothesis | EngineError
 
-_CPU_BATCH_S = 16.0
-"""On a CPU a batch gains little beyond a few windows, and everybody else waits for its end."""
+_CPU_BATCH, _GPU_BATCH = (16, 32.0), (64, float("inf"))
+"""Windows of a batch, and seconds of them. On a CPU a batch gains little beyond eight windows of 4 s, and everybody
+else waits for its end."""
 
 _REPLACEABLE = (Lane.DRAFT, Lane.PARTIAL)
 """Lanes in which a session's newer decode, or one of a lane before, makes the one that waits pointless."""
 
 
 class Audio(Protocol):
-    """The audio of a segment, which may still grow while its decode waits, and the text in front of it."""
+    """The audio of a segment, which may still grow while its decode waits, and how to hear it; see `Window`."""
 
     @property
-    def prompt(self) -> str: ...
+    def attempt(self) -> int: ...
+
+    @property
+    def timed(self) -> bool: ...
 
     def __len__(self) -> int: ...
 
@@ -55,7 +60,10 @@ class Audio(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A decode that is asked for. `deliver` gets its outcome and the samples it covers, on the event loop."""
+    """A decode that is asked for. `deliver` gets its outcome and the samples it covers, on the event loop.
+
+    `stale`: samples that came since the session's reader saw something new.
+    """
 
     session: int
     lane: Lane
@@ -64,6 +72,7 @@ class Request:
     language: str | None = None
     task: Task = "transcribe"
     vocabulary: tuple[str, ...] = ()
+    stale: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +80,7 @@ class _Ticket:
     request: Request
     asked: int
     asked_at: float
+    since: float
 
 
 class Scheduler:
@@ -81,14 +91,17 @@ class Scheduler:
         recognizer: Recognizer,
         device: Executor,
         settings: EngineSettings,
+        headroom: Headroom,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.headroom = headroom
         self._recognizer = recognizer
         self._device = device
         self._settings = settings
         self._clock = clock
-        batch_s = settings.max_batch_s or (_CPU_BATCH_S if recognizer.info.device == "cpu" else float("inf"))
-        self._max_samples = batch_s * SAMPLE_RATE
+        windows, seconds = _CPU_BATCH if recognizer.info.device == "cpu" else _GPU_BATCH
+        self._max_batch = settings.max_batch or windows
+        self._max_samples = (settings.max_batch_s or seconds) * SAMPLE_RATE
         self._numbers = itertools.count()
         self._waiting: dict[int, _Ticket] = {}
         self._replaceable: dict[tuple[int, Lane], int] = {}  # a session's partial and draft → number in _waiting
@@ -101,7 +114,9 @@ class Scheduler:
         replaced = forgotten.get(request.lane)
         ENGINE_REPLACED.inc(sum(ticket is not None for ticket in forgotten.values()))
         number = replaced.asked if replaced else next(self._numbers)
-        self._waiting[number] = _Ticket(request, number, replaced.asked_at if replaced else self._clock())
+        now = self._clock()
+        asked_at, since = (replaced.asked_at, replaced.since) if replaced else (now, now - request.stale / SAMPLE_RATE)
+        self._waiting[number] = _Ticket(request, number, asked_at, since)
         if request.lane in _REPLACEABLE:
             self._replaceable[request.session, request.lane] = number
         ENGINE_WAITING.labels(request.lane.name.lower()).inc()
@@ -112,11 +127,6 @@ class Scheduler:
         for number in [number for number, ticket in self._waiting.items() if ticket.request.session == session]:
             self._take(number)
         self._in_flight.pop(session, None)
-
-    def wait_s(self) -> float:
-        """Seconds for which the oldest live decode waits by now; a replaced partial counts from its first asking."""
-        asked_at = (t.asked_at for t in self._waiting.values() if t.request.lane <= Lane.PARTIAL)
-        return max((self._clock() - at for at in asked_at), default=0.0)
 
     async def run(self) -> None:
         """Decodes until it is cancelled: as many batches at once as the recogniser has replicas."""
@@ -129,7 +139,7 @@ class Scheduler:
             batch = plan(
                 (_waiting(ticket) for ticket in self._waiting.values()),
                 busy=self._in_flight.keys(),
-                max_batch=self._settings.max_batch,
+                max_batch=self._max_batch,
                 max_samples=self._max_samples,
                 final_window=self._settings.final_window,
             )
@@ -147,17 +157,30 @@ class Scheduler:
             self._in_flight[ticket.request.session] = ticket
             ENGINE_WAIT_S.labels(ticket.request.lane.name.lower()).observe(started - ticket.asked_at)
         outcomes = await asyncio.get_running_loop().run_in_executor(self._device, recognise, self._recognizer, windows)
-        ENGINE_BATCH_S.observe(self._clock() - started)
-        ENGINE_BATCH.observe(len(tickets))
+        self._measured(tickets, self._clock() - started)
         for ticket, window, outcome in zip(tickets, windows, outcomes, strict=True):
             self._deliver(ticket, window, outcome)
 
+    def _measured(self, tickets: Sequence[_Ticket], device_s: float) -> None:
+        """Notes what a batch took."""
+        ENGINE_BATCH_S.observe(device_s)
+        ENGINE_BATCH.observe(len(tickets))
+        if tickets[0].request.lane is not Lane.BATCH:
+            partials = sum(ticket.request.lane is Lane.PARTIAL for ticket in tickets)
+            self.headroom.decoded(finals=len(tickets) - partials, partials=partials, device_s=device_s)
+
     def _window(self, request: Request) -> Window:
-        samples = request.audio.snapshot()
-        padded = padded_samples(len(samples), request.lane, self._settings.final_window)
-        final = request.lane is not Lane.PARTIAL
-        prompt = request.audio.prompt
-        return Window(samples, padded, final, request.language, request.task, request.vocabulary, prompt)
+        audio = request.audio
+        samples = audio.snapshot()
+        return Window(
+            samples,
+            padded_samples(len(samples), request.lane, self._settings.final_window, audio.attempt),
+            attempt=audio.attempt,
+            timed=audio.timed,
+            language=request.language,
+            task=request.task,
+            vocabulary=request.vocabulary,
+        )
 
     def _deliver(self, ticket: _Ticket, window: Window, outcome: Outcome) -> None:
         lane = ticket.request.lane.name.lower()
@@ -182,7 +205,7 @@ class Scheduler:
 
 def _waiting(ticket: _Ticket) -> Waiting:
     request = ticket.request
-    return Waiting(request.session, request.lane, ticket.asked, len(request.audio))
+    return Waiting(request.session, request.lane, ticket.asked, len(request.audio), ticket.since, request.audio.attempt)
 
 
 def recognise(recognizer: Recognizer, windows: Sequence[Window]) -> list[Outcome]:

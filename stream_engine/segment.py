@@ -1,11 +1,14 @@
 """One segment as an engine keeps it: its audio, what of it is committed, and when it is worth another decode."""
 
+from typing import Literal
+
 import numpy as np
 
 from parley.audio import SAMPLE_RATE, Samples
 from parley.errors import EngineError, TooLarge
-from parley.transcript import Hypothesis, join_words
+from parley.transcript import Hypothesis
 from stream_engine.commit import Committer
+from stream_engine.guards import better
 
 _FIRST_CAPACITY = 4 * SAMPLE_RATE
 _FIRST_PARTIAL = SAMPLE_RATE // 2
@@ -16,20 +19,25 @@ _PAUSE = SAMPLE_RATE * 3 // 10
 
 
 class OpenSegment:
-    """The audio of a segment since its beginning, at most `max_samples`, and the state of its partials."""
+    """The audio of a segment since its beginning, at most `max_samples`, and the state of its partials.
 
-    def __init__(self, number: int, committer: Committer, max_samples: int) -> None:
+    A partial's window over `longest_window` samples moves up behind committed words.
+    """
+
+    def __init__(self, number: int, committer: Committer, *, max_samples: int, longest_window: int) -> None:
         self.number = number
         self.committer = committer
         self.revision = 0
         self.over = False
-        self.draft: Prefix | None = None
-        self.window = PartialWindow(self)
+        self.final: FinalDecode | None = None
+        """The final that was asked for last, perhaps in advance."""
+        self.window = PartialWindow(self, longest_window)
         self._max = max_samples
         self._buffer: Samples = np.empty(_FIRST_CAPACITY, np.int16)
         self._length = 0
         self._decoded = 0  # length when the last decode began
         self._asked = 0  # length when the last decode was asked for
+        self._shown = 0  # length when the last partial was sent
 
     def __len__(self) -> int:
         return self._length
@@ -58,13 +66,27 @@ class OpenSegment:
         """Samples [start, end), a view: what comes later is written behind it."""
         return self._buffer[start:end]
 
+    @property
+    def stale(self) -> int:
+        """Samples that came since the last partial, or since the beginning."""
+        return self._length - self._shown
+
+    def shown(self) -> None:
+        """A partial is sent."""
+        self._shown = self._length
+
     def decoding(self) -> None:
         """A decode of all that came begins."""
         self._decoded = self._length
 
+    @property
+    def pauses(self) -> bool:
+        """Whether a final was asked for in advance, and the segment may still end there."""
+        return self.final is not None and self._length - len(self.final) < _PAUSE
+
     def wants_partial(self, interval_samples: int) -> bool:
         """Whether enough audio came since the last decode began, and since one was asked for; then one is asked for."""
-        if self.draft is not None and self._length - len(self.draft) < _PAUSE:
+        if self.pauses:
             return False
         due = self._length - max(self._decoded, self._asked) >= interval_samples and self._length >= _FIRST_PARTIAL
         if due:
@@ -75,51 +97,65 @@ class OpenSegment:
 class PartialWindow:
     """What a partial hears: the segment's audio from `start` on. The window moves up as words are committed."""
 
-    def __init__(self, segment: OpenSegment) -> None:
+    attempt = 0
+
+    def __init__(self, segment: OpenSegment, longest: int) -> None:
+        """Over `longest` samples the window is to move up."""
         self._segment = segment
+        self._longest = longest
         self.start = 0
-        self.prompt = ""
-        """The committed text in front of the window."""
 
     def __len__(self) -> int:
         return len(self._segment) - self.start
+
+    @property
+    def timed(self) -> bool:
+        """Whether the words' times matter: where the window is to move up behind one of them."""
+        return len(self) > self._longest
 
     def snapshot(self) -> Samples:
         """All that there is now."""
         self._segment.decoding()
         return self._segment.slice(self.start, len(self._segment))
 
-    def trim(self, longest: int) -> None:
-        """Where the window is over `longest` samples, it begins anew behind a committed word.
+    def move_up(self, samples: int) -> None:
+        """After a decode of `samples` samples that timed its words, the window begins anew behind a committed one.
 
         Two seconds before its end stay in it: from less Whisper makes words up, and what is heard again of the
         committed words shows where the two windows meet.
         """
-        end = len(self._segment)
-        if end - self.start <= longest:
+        if samples <= self._longest:
             return
-        committed = self._segment.committer.committed
-        behind = [word for word in committed if word.end <= end - _CONTEXT]
-        if behind and behind[-1].end > self.start:
-            self.start = behind[-1].end
-            self.prompt = join_words(behind)
+        committer = self._segment.committer.moved(self.start + samples - _CONTEXT)
+        if committer.passed:
+            self._segment.committer = committer
+            self.start = committer.committed[committer.passed - 1].end
 
 
-class Prefix:
-    """The first `samples` samples of a segment as audio to decode: its final, or a draft of it with its outcome."""
+class FinalDecode:
+    """The first `samples` samples of a segment as audio to decode: its final, or a draft of it; and what was heard."""
+
+    timed = True
 
     def __init__(self, segment: OpenSegment, samples: int) -> None:
         self._segment = segment
         self._samples = samples
-        self.started = False
+        self.attempt = 0
+        self.state: Literal["waiting", "decoding", "decoded"] = "waiting"
         self.outcome: Hypothesis | EngineError | None = None
-
-    prompt = ""
+        """The best so far."""
 
     def __len__(self) -> int:
         return self._samples
 
     def snapshot(self) -> Samples:
         """The samples; from now on a decode of them is under way."""
-        self.started = True
+        self.state = "decoding"
         return self._segment.slice(0, self._samples)
+
+    def heard(self, outcome: Hypothesis | EngineError) -> None:
+        """Takes the outcome of an attempt. Another is due (`waiting`) where it left doubts."""
+        self.outcome = better(self.outcome, outcome)
+        again = isinstance(outcome, Hypothesis) and outcome.doubtful
+        self.attempt += again
+        self.state = "waiting" if again else "decoded"

@@ -25,7 +25,7 @@ from parley.engine_wire import (
     Pause,
     gateway_messages,
 )
-from parley.errors import AtCapacity, ClientError, EngineError, ParleyError
+from parley.errors import ClientError, EngineError, ParleyError
 from parley.logs import bound, get_logger
 from parley.metrics import ENGINE_SESSIONS_OPEN
 from parley.wire import explain
@@ -69,7 +69,9 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     if engine.recognizer is not None:
-        return JSONResponse({"status": "ready", "recognizer": asdict(engine.recognizer.info), "load": engine.load()})
+        return JSONResponse(
+            {"status": "ready", "recognizer": asdict(engine.recognizer.info), "load": round(engine.load(), 3)}
+        )
     reason = engine.failure.message if engine.failure else "The engine is still loading its model."
     return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
 
@@ -96,7 +98,7 @@ async def stream(socket: WebSocket) -> None:
 
 
 async def _serve(socket: WebSocket, engine: Engine) -> None:
-    scheduler = engine.scheduler
+    _ = engine.scheduler  # raises where there is none yet
     if "origin" in socket.headers:
         raise ClientError("Engines serve gateways, no pages.", code="forbidden_origin")
     try:
@@ -119,15 +121,15 @@ async def _serve(socket: WebSocket, engine: Engine) -> None:
             code="unsupported_task",
             retryable=False,
         )
-    waits_s = scheduler.wait_s()
-    if opened.lane == "live" and waits_s > engine.settings.max_wait_s:
-        raise AtCapacity(
-            f"The engine is full: decodes wait for {waits_s:.1f} s; {engine.settings.max_wait_s:g} s is the limit.",
-            retry_after_s=engine.settings.max_wait_s,
-        )
-    await socket.send_text(Opened(recognizer=info).to_json())
+    with engine.live_session() if opened.lane == "live" else contextlib.nullcontext():
+        await socket.send_text(Opened(recognizer=info).to_json())
+        await _converse(socket, opened, engine)
+
+
+async def _converse(socket: WebSocket, opened: Open, engine: Engine) -> None:
+    """The session, until the gateway goes."""
     outbox = Outbox()
-    session = Session(next(engine.session_numbers), opened, scheduler, engine.settings, outbox)
+    session = Session(next(engine.session_numbers), opened, engine.scheduler, engine.settings, outbox)
     with bound(session=opened.session):
         reader = asyncio.create_task(_read(socket, session, outbox))
         sender = asyncio.create_task(_send(socket, outbox))

@@ -1,6 +1,7 @@
 """One session on an engine: the gateway's messages in, requests to the scheduler and messages out. Does no I/O."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,11 +10,11 @@ from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Open, Pa
 from parley.errors import ClientError, EngineError
 from parley.logs import get_logger
 from parley.settings import EngineSettings
-from parley.transcript import Hypothesis, join_words, ms_to_samples
+from parley.transcript import join_words, ms_to_samples
 from stream_engine.commit import Committer
 from stream_engine.outbox import Outbox
 from stream_engine.scheduler import Audio, Outcome, Request, Scheduler
-from stream_engine.segment import OpenSegment, Prefix
+from stream_engine.segment import FinalDecode, OpenSegment
 from stream_engine.windows import Lane
 
 log = get_logger(__name__)
@@ -45,7 +46,12 @@ class Session:
         if message.segment <= self._last_number:
             raise ClientError(f"begin {message.segment} came after segment {self._last_number}.", code="out_of_order")
         self._last_number = message.segment
-        self._segment = OpenSegment(message.segment, Committer(self._guard), self._max_samples)
+        self._segment = OpenSegment(
+            message.segment,
+            Committer(self._guard),
+            max_samples=self._max_samples,
+            longest_window=self._trim_after,
+        )
 
     def audio(self, data: bytes) -> None:
         """Adds int16 little-endian audio to the open segment. Raises ClientError for odd bytes or no segment."""
@@ -54,16 +60,24 @@ class Session:
         if self._segment is None:
             raise ClientError("Audio came while no segment is open.", code="out_of_order")
         self._segment.append(np.frombuffer(data, "<i2").astype(np.int16, copy=False))
-        if self._opened.lane == "live" and self._segment.wants_partial(self._interval):
+        if self._opened.lane == "batch":
+            return
+        self._scheduler.headroom.heard(len(data) / 2 / SAMPLE_RATE)
+        if self._segment.wants_partial(self._interval):
             segment = self._segment
-            self._request(Lane.PARTIAL, segment.window, lambda outcome, samples: self._heard(segment, outcome, samples))
+            self._request(
+                Lane.PARTIAL,
+                segment.window,
+                lambda outcome, samples: self._heard(segment, outcome, samples),
+                stale=segment.stale,
+            )
 
     def pause(self, message: Pause) -> None:
         """Asks for the final in advance, for the case that the segment ends there."""
         segment = self._open_segment(message)
         if self._opened.lane == "live":
-            segment.draft = draft = Prefix(segment, message.samples)
-            self._request(Lane.DRAFT, draft, lambda outcome, _samples: self._drafted(segment, draft, outcome))
+            segment.final = FinalDecode(segment, message.samples)
+            self._ask_final(segment, segment.final, Lane.DRAFT)
 
     def end(self, message: End) -> None:
         """Closes the open segment and asks for its final, unless that was decoded in advance."""
@@ -71,15 +85,12 @@ class Session:
         segment.end(message.samples)
         self._segment = None
         self._outbox.expect_final()
-        draft = segment.draft
-        if draft is None or len(draft) != message.samples or not draft.started:
-            self._request(
-                Lane.FINAL if self._opened.lane == "live" else Lane.BATCH,
-                Prefix(segment, message.samples),
-                lambda outcome, _: self._outbox.put(self._final(segment, outcome)),
-            )
-        elif draft.outcome is not None:
-            self._outbox.put(self._final(segment, draft.outcome))
+        if segment.final is None or len(segment.final) != message.samples:
+            segment.final = FinalDecode(segment, message.samples)
+        if segment.final.state == "waiting":
+            self._ask_final(segment, segment.final, self._final_lane)
+        elif segment.final.state == "decoded":
+            self._send_final(segment, segment.final)
 
     def _open_segment(self, message: Pause | End) -> OpenSegment:
         """The segment that `message` means. Raises ClientError where it is not open or not so long."""
@@ -99,37 +110,47 @@ class Session:
         self._segment = None
         self._scheduler.drop(self._number)
 
-    def _request(self, lane: Lane, audio: Audio, deliver: Callable[[Outcome, int], None]) -> None:
+    def _request(self, lane: Lane, audio: Audio, deliver: Callable[[Outcome, int], None], stale: int = 0) -> None:
         opened = self._opened
         self._scheduler.ask(
-            Request(self._number, lane, audio, deliver, opened.language, opened.task, opened.vocabulary)
+            Request(self._number, lane, audio, deliver, opened.language, opened.task, opened.vocabulary, stale)
         )
 
-    def _drafted(self, segment: OpenSegment, draft: Prefix, outcome: Outcome) -> None:
-        """Keeps a final that was decoded in advance, or sends it where the segment ended there meanwhile.
+    @property
+    def _final_lane(self) -> Lane:
+        return Lane.FINAL if self._opened.lane == "live" else Lane.BATCH
 
-        Until then it is a partial, the best there is.
+    def _ask_final(self, segment: OpenSegment, final: FinalDecode, lane: Lane) -> None:
+        self._request(lane, final, lambda outcome, _samples: self._heard_final(segment, final, outcome))
+
+    def _heard_final(self, segment: OpenSegment, final: FinalDecode, outcome: Outcome) -> None:
+        """Takes an attempt at a final, in time or in advance; then it is a partial too, the best there is.
+
+        Where it left doubts, the next attempt queues up as any decode.
         """
-        draft.outcome = outcome
+        final.heard(outcome)
         if not segment.over:
-            self._partial(segment, outcome, 0, len(draft))
-        elif segment.draft is draft and len(segment) == len(draft):
-            self._outbox.put(self._final(segment, outcome))
+            self._partial(segment, outcome, replace(segment.committer, passed=0), len(final))
+        if segment.final is not final:
+            return
+        if final.state == "waiting" and (segment.over or segment.pauses):
+            self._ask_final(segment, final, self._final_lane if segment.over else Lane.DRAFT)
+        elif segment.over:
+            self._send_final(segment, final)
 
     def _heard(self, segment: OpenSegment, outcome: Outcome, samples: int) -> None:
         """Takes the outcome of a partial's window of `samples`, which moves up if it has grown long."""
         if not segment.over:
-            start = segment.window.start
-            self._partial(segment, outcome, start, start + samples)
-            segment.window.trim(self._trim_after)
+            self._partial(segment, outcome, segment.committer, segment.window.start + samples, segment.window.start)
+            segment.window.move_up(samples)
 
-    def _partial(self, segment: OpenSegment, outcome: Outcome, start: int, end: int) -> None:
-        """Sends what a window [start, end) of the segment says, unless nothing was heard yet."""
+    def _partial(self, segment: OpenSegment, outcome: Outcome, committer: Committer, end: int, start: int = 0) -> None:
+        """Sends what a window [start, end) of the segment says after `committer`, unless nothing was heard yet."""
         if isinstance(outcome, EngineError):
             log.warning("partial_failed", session=self._opened.session, segment=segment.number, error=outcome.message)
             return
-        words = [word.shifted(start) for word in outcome.words]
-        segment.committer = segment.committer.heard(words, end)
+        heard = committer.heard([word.shifted(start) for word in outcome.words], end)
+        segment.committer = replace(heard, passed=segment.committer.passed)
         committed, tentative = segment.committer.committed, segment.committer.tentative
         if not segment.revision and not committed and not tentative:
             return
@@ -143,14 +164,20 @@ class Session:
             )
         )
         segment.revision += 1
+        segment.shown()
 
-    def _final(self, segment: OpenSegment, outcome: Outcome) -> EngineMessage:
-        if isinstance(outcome, Hypothesis):
-            return Final(
-                segment=segment.number,
-                words=outcome.words,
-                language=outcome.language,
-                confidence=outcome.confidence,
-                suspect=outcome.suspect,
-            )
-        return Error(code=outcome.code, message=outcome.message, retryable=outcome.retryable, segment=segment.number)
+    def _send_final(self, segment: OpenSegment, final: FinalDecode) -> None:
+        self._outbox.put(_final_message(segment.number, final.outcome))
+
+
+def _final_message(segment: int, outcome: Outcome | None) -> EngineMessage:
+    assert outcome is not None
+    if isinstance(outcome, EngineError):
+        return Error(code=outcome.code, message=outcome.message, retryable=outcome.retryable, segment=segment)
+    return Final(
+        segment=segment,
+        words=outcome.words,
+        language=outcome.language,
+        confidence=outcome.confidence,
+        suspect=outcome.suspect,
+    )

@@ -1,8 +1,8 @@
 """What the device decodes next: a pure decision over the decodes that wait.
 
 There is no timer: whatever waits when a device falls free is the choice. Finals go before drafts (finals decoded in
-advance), these before partials, and live before batch; within a lane the oldest goes first and takes those of its own
-padded length along.
+advance), these before partials, and live before batch; within a lane goes first what is waited for the longest, and
+takes those of its own padded length along.
 """
 
 from collections.abc import Collection, Iterable
@@ -33,20 +33,29 @@ class Lane(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A decode that waits. `asked` orders by age; `samples` is the audio that it would cover now."""
+    """A decode that waits; `asked` tells it from the others and is its age. `samples` is the audio it would cover now.
+
+    `since`: when whoever reads along began to wait for it, in seconds of any clock: a partial that was asked for a
+    moment ago may be long due.
+    """
 
     session: int
     lane: Lane
     asked: int
     samples: int
+    since: float = 0.0
+    attempt: int = 0
 
 
-def padded_samples(samples: int, lane: Lane, final_window: FinalWindow) -> int:
-    """Samples to pad a window of `samples` to: partials fit, finals as `final_window` says (a floor in seconds)."""
-    if lane is Lane.PARTIAL or final_window == "fit":
-        floor = 0
-    elif final_window == "full":
+def padded_samples(samples: int, lane: Lane, final_window: FinalWindow, attempt: int = 0) -> int:
+    """Samples to pad a window of `samples` to: partials fit, finals as `final_window` says (a floor in seconds).
+
+    A final that is heard again, because it was in doubt, is heard as the model was trained.
+    """
+    if attempt or (final_window == "full" and lane is not Lane.PARTIAL):
         floor = FULL_WINDOW
+    elif lane is Lane.PARTIAL or isinstance(final_window, str):
+        floor = 0
     else:
         floor = round(final_window * SAMPLE_RATE)
     wanted = max(samples, floor)
@@ -61,23 +70,29 @@ def plan(
     max_samples: float,
     final_window: FinalWindow,
 ) -> tuple[Waiting, ...]:
-    """The next batch: at most `max_batch` decodes of one lane and one padded length, one of each session.
+    """The next batch: at most `max_batch` decodes of one padded length, one of each session.
 
-    Together they are at most `max_samples` long when padded, or there is only one. Sessions in `busy` have a decode in
-    flight and are passed over. Empty where nothing can run.
+    The first in order leads; others of its kind go along, also of later lanes, for a window more costs less in a batch
+    than in one of its own. Together they are at most `max_samples` long when padded, half of it where a final or draft
+    leads, or there is only one. Sessions in `busy` have a decode in flight and are passed over. Empty where nothing can
+    run.
     """
     batch: list[Waiting] = []
     taken = set(busy)
-    group: tuple[Lane, int] | None = None
-    for decode in sorted(waiting, key=lambda each: (each.lane, each.asked)):
+    for decode in sorted(waiting, key=lambda each: (each.lane, each.since, each.asked)):
         if decode.session in taken:
             continue
-        own = (decode.lane, padded_samples(decode.samples, decode.lane, final_window))
-        group = group or own
-        full = len(batch) == max_batch or (batch and (len(batch) + 1) * group[1] > max_samples)
-        if decode.lane > group[0] or full:
+        leader = batch[0] if batch else decode
+        padded = _padded(leader, final_window)
+        room = max_samples / 2 if leader.lane < Lane.PARTIAL else max_samples
+        full = len(batch) == max_batch or (batch and (len(batch) + 1) * padded > room)
+        if full or (decode.lane is Lane.BATCH) != (leader.lane is Lane.BATCH):
             break
-        if own == group:
+        if _padded(decode, final_window) == padded and decode.attempt == leader.attempt:
             batch.append(decode)
         taken.add(decode.session)
     return tuple(batch)
+
+
+def _padded(decode: Waiting, final_window: FinalWindow) -> int:
+    return padded_samples(decode.samples, decode.lane, final_window, decode.attempt)

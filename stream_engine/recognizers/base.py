@@ -16,18 +16,19 @@ class Window:
     """What one decode hears.
 
     `samples`: int16, shape (n,), mono, 16 kHz. `padded`: samples (at least n) that the recogniser may fill the window
-    up to; windows of one `padded` go well together in a batch. `final`: the result stays, so take the care (the beam)
-    that a partial is not worth. `language`: ISO 639-1, None to detect it. `vocabulary`: words to expect.
-    `prompt`: what was said before the window.
+    up to; windows of one `padded` go well together in a batch. `attempt`: counts from 0; each takes more care than the
+    one before, and is worth it where that one's hypothesis was `doubtful`. `timed`: whether the words' times and
+    confidences matter; else they may be guesses. `language`: ISO 639-1, None to detect it. `vocabulary`: words to
+    expect.
     """
 
     samples: Samples
     padded: int
-    final: bool
+    attempt: int = 0
+    timed: bool = True
     language: str | None = None
     task: Task = "transcribe"
     vocabulary: tuple[str, ...] = ()
-    prompt: str = ""
 
 
 class Recognizer(Protocol):

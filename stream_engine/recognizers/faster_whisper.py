@@ -5,14 +5,18 @@ faster-whisper loads the model and gives prompts, features and word alignment; t
 length, one language and task, and `<|startoftranscript|>` at one position of the prompt, which CTranslate2 asks for.
 """
 
+import itertools
+import math
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from ctranslate2 import Device, StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
@@ -32,8 +36,6 @@ _MAX_TOKENS = 448
 _TOKENS_PER_S = 15
 """More than anyone says in a second (English: about 5), so it only stops runaway repetition in short windows."""
 _LEAST_NEW_TOKENS = 32
-_PROMPT_TOKENS = 16
-"""Tokens of the text before a window in its prompt: all or none, so that windows with a prompt fit into one batch."""
 _PREPENDED = "\"'“¿([{-"
 _APPENDED = "\"'.。,，!！?？:：”)]}、"
 """Punctuation that belongs to the word after or before it: faster-whisper's defaults."""
@@ -41,6 +43,7 @@ _APPENDED = "\"'.。,，!！?？:：”)]}、"
 _SMALL_MODEL_BYTES = 200_000_000
 """Between the files of `base` (145 MB in float16) and `small` (484 MB)."""
 
+Floats = npt.NDArray[np.float32]
 _Alignment = list[dict[str, Any]]
 
 
@@ -54,22 +57,32 @@ class _Prompt(NamedTuple):
 class FasterWhisper:
     """One Whisper model on one device."""
 
-    def __init__(self, model: WhisperModel, info: RecognizerInfo, beam_size: int, replicas: int) -> None:
+    def __init__(self, model: WhisperModel, info: RecognizerInfo, settings: EngineSettings, replicas: int) -> None:
         self.replicas = replicas
         self._model = model
         self._info = info
-        self._beam_size = beam_size
+        self._beam_below = settings.beam_below
+        self._attempts = attempts(settings)
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
 
     @property
     def info(self) -> RecognizerInfo:
         return self._info
 
+    @cached_property
+    def _eot(self) -> int:
+        return int(self._tokenizer("en", "transcribe").eot)
+
+    @cached_property
+    def _suppressed(self) -> list[int]:
+        return list(get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1]))
+
     def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
         groups: dict[object, list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
             prompt = self._prompt(window, window.language)
-            groups[window.padded, window.final, window.language, window.task, prompt.start].append(index)
+            alike = (window.padded, window.attempt, window.language, window.task, prompt.start)
+            groups[alike].append(index)
         hypotheses: dict[int, Hypothesis] = {}
         for members in groups.values():
             group = self._decode_group([windows[index] for index in members])
@@ -80,30 +93,45 @@ class FasterWhisper:
         """Nothing to let go of: the model's memory goes with the object."""
 
     def _decode_group(self, windows: list[Window]) -> list[Hypothesis]:
-        encoded = self._model.encode(np.stack([self._features(window) for window in windows]))
+        encoded = self._encode([self._features(window) for window in windows])
         languages = self._languages(windows, encoded)
         prompts = [self._prompt(window, language) for window, language in zip(windows, languages, strict=True)]
         results = self._model.model.generate(
             encoded,
             [list(prompt.tokens) for prompt in prompts],
-            beam_size=self._beam_size if windows[0].final else 1,
+            **self._attempts[min(windows[0].attempt, len(self._attempts) - 1)],
             max_length=_max_length(prompts, windows[0].padded),
             return_scores=True,
             return_no_speech_prob=True,
-            suppress_tokens=list(get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1])),
+            suppress_tokens=self._suppressed,
         )
         tokens = [self._text_tokens(result.sequences_ids[0]) for result in results]
-        alignments = self._align(windows, languages, tokens, encoded)
+        timed = iter(self._align(*_select(windows, languages, tokens, encoded)))
+        alignments = [
+            next(timed) if each[0].timed else self._guess(*each)
+            for each in zip(windows, languages, results, tokens, strict=True)
+        ]
         return [self._hypothesis(*each) for each in zip(windows, languages, results, tokens, alignments, strict=True)]
 
-    def _features(self, window: Window) -> npt.NDArray[np.float32]:
+    def _encode(self, features: list[Floats]) -> StorageView:
+        """The encoder's output for windows of one length, shape (n, frames / 2, width).
+
+        On a CPU one after the other: a batch of short windows falls out of the cache (tiny's shape, 4 s, one thread:
+        24 ms a window in a batch of four, 18 ms alone).
+        """
+        if self._info.device != "cpu" or len(features) == 1:
+            return self._model.encode(np.stack(features))
+        alone = [np.asarray(self._model.encode(one[None])) for one in features]
+        return StorageView.from_array(np.concatenate(alone))
+
+    def _features(self, window: Window) -> Floats:
         """Log-mel spectrogram, float32, shape (mels, padded / 160), filled up with zeros as faster-whisper does."""
         audio = to_float32(window.samples)
         if len(audio) < _SHORTEST:
             audio = np.pad(audio, (0, _SHORTEST - len(audio)))
         extractor = self._model.feature_extractor
         frames = window.padded // extractor.hop_length
-        features: npt.NDArray[np.float32] = pad_or_trim(extractor(audio), frames).astype(np.float32, copy=False)
+        features: Floats = pad_or_trim(extractor(audio), frames).astype(np.float32, copy=False)
         return features
 
     def _languages(self, windows: list[Window], encoded: object) -> list[str]:
@@ -132,15 +160,11 @@ class FasterWhisper:
             )
         tokenizer = self._tokenizer(language or "en", window.task)
         hotwords = ", ".join(window.vocabulary) or None
-        before = tokenizer.encode(f" {window.prompt}")[-_PROMPT_TOKENS:] if window.prompt else []
-        if len(before) < _PROMPT_TOKENS:
-            before = []
-        tokens = self._model.get_prompt(tokenizer, before, without_timestamps=True, hotwords=hotwords)
+        tokens = self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=hotwords)
         return _Prompt(language, window.task, tuple(tokens), tokens.index(tokenizer.sot))
 
     def _text_tokens(self, tokens: list[int]) -> list[int]:
-        eot = self._tokenizer("en", "transcribe").eot
-        return [token for token in tokens if token < eot]
+        return [token for token in tokens if token < self._eot]
 
     def _align(
         self, windows: list[Window], languages: list[str], tokens: list[list[int]], encoded: object
@@ -161,15 +185,29 @@ class FasterWhisper:
                     aligned[index] = alignment
         return aligned
 
+    def _guess(self, window: Window, language: str, result: Any, tokens: list[int]) -> _Alignment:
+        """The words spread over the window by their length, each as likely as all. An alignment costs a third more."""
+        texts, groups = self._tokenizer(language, window.task).split_to_word_tokens(tokens)
+        seconds_a_character = len(window.samples) / SAMPLE_RATE / max(1, sum(map(len, texts)))
+        ends = list(itertools.accumulate(len(text) * seconds_a_character for text in texts))
+        probability = math.exp(result.scores[0])
+        alignment = [
+            {"word": text, "tokens": group, "start": start, "end": end, "probability": probability}
+            for text, group, start, end in zip(texts, groups, [0.0, *ends], ends, strict=False)
+        ]
+        merge_punctuations(alignment, _PREPENDED, _APPENDED)
+        return alignment
+
     def _hypothesis(
         self, window: Window, language: str, result: Any, tokens: list[int], alignment: _Alignment
     ) -> Hypothesis:
         text = self._tokenizer(language, window.task).decode(tokens).strip()
         words = words_of(alignment, len(window.samples))
+        # The score is the mean over the tokens; Whisper counts the end token too.
+        log_probability = result.scores[0] * len(result.sequences_ids[0]) / (len(result.sequences_ids[0]) + 1)
         verdict = judge(
             Evidence(
-                # The score is the mean over the tokens; Whisper counts the end token too.
-                log_probability=result.scores[0] * len(result.sequences_ids[0]) / (len(result.sequences_ids[0]) + 1),
+                log_probability=log_probability,
                 compression_ratio=get_compression_ratio(text),
                 no_speech=result.no_speech_prob,
                 words=text.casefold().split(),
@@ -178,7 +216,30 @@ class FasterWhisper:
         if verdict == "silence" or not words:
             return Hypothesis((), language, 0.0, result.no_speech_prob)
         confidence = sum(word.confidence for word in words) / len(words)
-        return Hypothesis(words, language, confidence, result.no_speech_prob, suspect=verdict == "suspect")
+        suspect = verdict == "suspect"
+        doubted = suspect or (window.attempt == 0 and log_probability < self._beam_below)
+        doubtful = doubted and window.attempt + 1 < len(self._attempts)
+        return Hypothesis(words, language, confidence, result.no_speech_prob, suspect, doubtful)
+
+
+def _select(
+    windows: list[Window], languages: list[str], tokens: list[list[int]], encoded: StorageView
+) -> tuple[list[Window], list[str], list[list[int]], StorageView]:
+    """Of each what belongs to the windows whose words are to be timed."""
+    timed = [index for index, window in enumerate(windows) if window.timed]
+    if 0 < len(timed) < len(windows):
+        encoded = StorageView.from_array(np.asarray(encoded.to_device(Device.cpu))[timed])
+    return [windows[i] for i in timed], [languages[i] for i in timed], [tokens[i] for i in timed], encoded
+
+
+def attempts(settings: EngineSettings) -> list[dict[str, Any]]:
+    """CTranslate2's options of each attempt: greedy, with the beam, then sampled as Whisper does when in doubt."""
+    greedy, beam = {"beam_size": 1}, {"beam_size": settings.beam_size}
+    sampled = [
+        {"beam_size": 1, "num_hypotheses": settings.beam_size, "sampling_topk": 0, "sampling_temperature": temperature}
+        for temperature in settings.fallback_temperatures
+    ]
+    return [*([greedy] if settings.beam_below < 0 else []), beam, *sampled]
 
 
 def _max_length(prompts: list[_Prompt], padded: int) -> int:
@@ -220,7 +281,7 @@ def load(folder: Path, label: str, reason: str, settings: EngineSettings, device
         languages=tuple(model.supported_languages),
         tasks=("transcribe", "translate") if model.model.is_multilingual else ("transcribe",),
     )
-    return FasterWhisper(model, info, settings.beam_size, replicas)
+    return FasterWhisper(model, info, settings, replicas)
 
 
 def share_out(settings: EngineSettings, device: str, cores: int, model_bytes: int) -> tuple[int, int]:

@@ -31,6 +31,7 @@ def main() -> None:
     decoder = Decoder(samprate=16_000, loglevel="FATAL")
     _say("ready")
     while len(header := sys.stdin.buffer.read(HEADER.size)) == HEADER.size:
+        decoder.reinit_feat()  # else one window's noise estimate changes the next one's words
         decoder.start_utt()
         decoder.process_raw(sys.stdin.buffer.read(*HEADER.unpack(header)), no_search=False, full_utt=True)
         decoder.end_utt()

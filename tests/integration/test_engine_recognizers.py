@@ -1,6 +1,7 @@
 """The recognisers on real audio: a batch gives each window what it would get alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ from tests.integration.engine_process import CLIPS, MODEL
 AUDIO: list[Samples] = [np.frombuffer(clip.audio, "<i2") for clip in CLIPS]
 
 
-def window(audio: Samples, lane: Lane, vocabulary: tuple[str, ...] = ()) -> Window:
-    padded = padded_samples(len(audio), lane, "full")
-    return Window(audio, padded, lane is not Lane.PARTIAL, vocabulary=vocabulary)
+def window(audio: Samples, lane: Lane, vocabulary: tuple[str, ...] = (), attempt: int = 0) -> Window:
+    padded = padded_samples(len(audio), lane, "full", attempt)
+    return Window(audio, padded, attempt, timed=lane is not Lane.PARTIAL, vocabulary=vocabulary)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,8 @@ def test_a_batch_of_many_equals_as_many_singles_word_for_word(whisper: FasterWhi
     cut = [audio[: round(len(audio) * part)] for audio in AUDIO for part in (0.3, 0.6, 1.0)]
     windows = [window(audio, Lane.PARTIAL) for audio in cut] + [window(audio, Lane.FINAL) for audio in AUDIO[:4]]
     windows.append(window(AUDIO[0], Lane.PARTIAL, vocabulary=("door", "problem")))
+    windows += [window(audio, Lane.FINAL, attempt=1) for audio in AUDIO[:2]]
+    windows += [replace(window(audio, Lane.PARTIAL), timed=True) for audio in AUDIO[:4]]
     together = whisper.decode(windows)
     for each, hypothesis in zip(windows, together, strict=True):
         alone = whisper.decode([each])[0]
@@ -57,7 +60,7 @@ def test_a_batch_of_many_equals_as_many_singles_word_for_word(whisper: FasterWhi
 
 def test_an_english_model_refuses_other_languages(whisper: FasterWhisper) -> None:
     with pytest.raises(EngineError, match="does not know the language 'fr'") as raised:
-        whisper.decode([Window(AUDIO[0], 30 * SAMPLE_RATE, final=True, language="fr")])
+        whisper.decode([Window(AUDIO[0], 30 * SAMPLE_RATE, language="fr")])
     assert raised.value.code == "unsupported_language"
     assert whisper.info.languages == ("en",)
 
@@ -93,6 +96,20 @@ def test_pocketsphinx_hears_words_with_times_and_probabilities(sphinx: PocketSph
     assert abs(hypothesis.words[-1].end / SAMPLE_RATE - CLIPS[1].end_s) < 0.35
 
 
+def test_pocketsphinx_hears_a_window_the_same_whatever_came_before(sphinx: PocketSphinx) -> None:
+    one, other = window(AUDIO[1], Lane.FINAL), window(AUDIO[2][: SAMPLE_RATE // 2], Lane.FINAL)
+    first = sphinx.decode([one])
+    sphinx.decode([other])
+    assert sphinx.decode([one]) == first
+
+
+def test_a_doubtful_final_is_worth_another_attempt_and_the_last_attempt_is_not() -> None:
+    doubting = load(MODEL, "mini", "a test", EngineSettings(beam_below=-1e-9), "cpu")
+    attempts = [doubting.decode([window(AUDIO[0], Lane.FINAL, attempt=attempt)])[0] for attempt in range(3)]
+    assert [each.doubtful for each in attempts] == [True, False, False]
+    assert attempts[0].text == attempts[1].text == CLIPS[0].text
+
+
 def test_pocketsphinx_hears_nothing_in_silence(sphinx: PocketSphinx) -> None:
     silence = np.zeros(SAMPLE_RATE, np.int16)
     empty = np.zeros(0, np.int16)
@@ -104,7 +121,7 @@ def test_pocketsphinx_hears_nothing_in_silence(sphinx: PocketSphinx) -> None:
 
 def test_pocketsphinx_knows_english_only(sphinx: PocketSphinx) -> None:
     with pytest.raises(EngineError, match="English only, not 'de'"):
-        sphinx.decode([Window(AUDIO[0], len(AUDIO[0]), final=True, language="de")])
+        sphinx.decode([Window(AUDIO[0], len(AUDIO[0]), language="de")])
 
 
 def test_pocketsphinx_starts_again_when_its_process_dies() -> None:

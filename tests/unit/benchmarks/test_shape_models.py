@@ -1,5 +1,6 @@
 """The shape models cost what Whisper costs: its architecture exactly, and one known sentence out of any audio."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import ctranslate2
@@ -26,9 +27,9 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> FasterWhisper:
     return load(folder, "tiny's shape", "test", EngineSettings(cpu_threads=1), "cpu")
 
 
-def window(seconds: float, *, final: bool, padded_s: int, language: str | None = "en") -> Window:
+def window(seconds: float, *, timed: bool, padded_s: int, language: str | None = "en") -> Window:
     noise = np.random.default_rng(1).standard_normal(int(seconds * SAMPLE_RATE)) * 1_000
-    return Window(noise.astype(np.int16), padded_s * SAMPLE_RATE, final, language)
+    return Window(noise.astype(np.int16), padded_s * SAMPLE_RATE, timed=timed, language=language)
 
 
 def text(hypothesis: Hypothesis) -> list[str]:
@@ -36,7 +37,7 @@ def text(hypothesis: Hypothesis) -> list[str]:
 
 
 def test_a_long_window_gets_the_sentence_with_the_times_of_its_words(recognizer: FasterWhisper) -> None:
-    (hypothesis,) = recognizer.decode([window(9, final=True, padded_s=9)])
+    (hypothesis,) = recognizer.decode([window(9, timed=True, padded_s=9)])
     assert text(hypothesis) == WORDS
     assert not hypothesis.suspect
     assert hypothesis.confidence > 0.8
@@ -47,18 +48,18 @@ def test_a_long_window_gets_the_sentence_with_the_times_of_its_words(recognizer:
 
 
 def test_a_short_window_gets_as_many_words_as_speech_of_its_length_has(recognizer: FasterWhisper) -> None:
-    (hypothesis,) = recognizer.decode([window(2, final=False, padded_s=2)])
+    (hypothesis,) = recognizer.decode([window(2, timed=False, padded_s=2)])
     assert text(hypothesis) in (WORDS[:5], WORDS[:6], WORDS[:7])
 
 
 def test_the_sentence_is_the_same_after_a_prompt(recognizer: FasterWhisper) -> None:
-    prompted = window(9, final=False, padded_s=9)
-    prompted = Window(prompted.samples, prompted.padded, final=False, language="en", vocabulary=("Parley", "speed"))
+    prompted = window(9, timed=False, padded_s=9)
+    prompted = replace(prompted, vocabulary=("Parley", "speed"))
     assert text(recognizer.decode([prompted])[0]) == WORDS
 
 
 def test_the_language_is_english_where_none_is_given(recognizer: FasterWhisper) -> None:
-    (hypothesis,) = recognizer.decode([window(2, final=False, padded_s=2, language=None)])
+    (hypothesis,) = recognizer.decode([window(2, timed=False, padded_s=2, language=None)])
     assert hypothesis.language == "en"
 
 

@@ -74,6 +74,35 @@ def test_a_word_heard_again_a_little_later_is_not_committed_twice() -> None:
     assert join_words(state.tentative) == "is open"
 
 
+def test_behind_a_window_that_moved_up_the_words_before_it_are_not_expected_again() -> None:
+    first = said("the red door is open")
+    state = Committer(0).heard(first, 9 * SECOND).heard(first, 9 * SECOND).moved(first[2].end)
+    assert state.passed == 3
+    later = said("is open again", start_s=1.5)
+    state = state.heard(later, 9 * SECOND).heard(later, 9 * SECOND)
+    assert join_words(state.committed) == "the red door is open again"
+
+
+def test_an_echo_of_the_prompt_is_not_committed_twice() -> None:
+    first = said("the red door")
+    state = Committer(0).heard(first, 9 * SECOND).heard(first, 9 * SECOND).moved(first[2].end)
+    state = state.heard(said("red door is open", start_s=1.5), 9 * SECOND)
+    assert join_words(state.tentative) == "is open"
+
+
+def test_a_word_from_long_before_is_no_echo() -> None:
+    first = said("the red door is")
+    state = Committer(0).heard(first, 9 * SECOND).heard(first, 9 * SECOND).moved(first[3].end)
+    state = state.heard(said("the best", start_s=2.0), 9 * SECOND)
+    assert join_words(state.tentative) == "the best"
+
+
+def test_committed_words_take_the_newest_times() -> None:
+    guessed, timed = said("the red door"), said("the red door", start_s=0.25)
+    state = Committer(0).heard(guessed, 9 * SECOND).heard(guessed, 9 * SECOND).heard(timed, 9 * SECOND)
+    assert state.committed == timed
+
+
 def test_an_empty_hypothesis_takes_back_only_what_is_tentative() -> None:
     state = (
         Committer(0).heard(said("the door"), 9 * SECOND).heard(said("the door is"), 9 * SECOND).heard((), 9 * SECOND)
@@ -99,7 +128,7 @@ def test_the_committed_prefix_never_shrinks(heard: list[tuple[list[Word], int]],
     state = Committer(guard)
     for hypothesis, samples in heard:
         after = state.heard(hypothesis, samples)
-        assert after.committed[: len(state.committed)] == state.committed
+        assert [word.text for word in after.committed[: len(state.committed)]] == [w.text for w in state.committed]
         assert join_words(after.committed).startswith(join_words(state.committed))
         assert all(word.end <= samples - guard for word in after.committed[len(state.committed) :])
         state = after

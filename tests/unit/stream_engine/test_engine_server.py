@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import MutableMapping, Sequence
 from types import SimpleNamespace
@@ -136,15 +137,29 @@ async def test_a_session_that_comes_too_early_is_told_when_to_come_again() -> No
     assert close["code"] == 1013
 
 
-async def test_a_full_engine_refuses_live_sessions_and_takes_batch_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(EngineSettings(max_wait_s=2.0), Scripted)
+async def test_a_full_engine_refuses_live_sessions_and_takes_batch_sessions() -> None:
+    engine = Engine(EngineSettings(), Scripted)
     async with engine.running():
         await settled(engine)
-        monkeypatch.setattr(engine.scheduler, "wait_s", lambda: 2.5)
-        error, close = await answers(engine, Open(session="s").to_json())
-        assert error["message"] == "The engine is full: decodes wait for 2.5 s; 2 s is the limit."
-        assert (error["code"], error["retry_after_s"], close["code"]) == ("at_capacity", 2.0, 1013)
-        (opened,) = await answers(engine, Open(session="s", lane="batch").to_json())
+        headroom = engine.scheduler.headroom
+        with engine.live_session():
+            assert engine.load() > 0
+            headroom.heard(1.0)
+            headroom.decoded(finals=1, partials=0, device_s=1000.0)
+            error, close = await answers(engine, Open(session="s").to_json())
+            assert re.match(r"The engine is full: 2 live sessions would need \d+% of its time\.", error["message"])
+            assert (error["code"], error["retry_after_s"], close["code"]) == ("at_capacity", 5.0, 1013)
+            (opened,) = await answers(engine, Open(session="s", lane="batch").to_json())
+            assert opened["type"] == "opened"
+        assert headroom.sessions == 0
+
+
+async def test_a_device_that_is_too_slow_for_anybody_still_takes_one_session() -> None:
+    engine = Engine(EngineSettings(), Scripted)
+    async with engine.running():
+        await settled(engine)
+        engine.scheduler.headroom.decoded(finals=1, partials=0, device_s=1000.0)
+        (opened,) = await answers(engine, Open(session="s").to_json())
         assert opened["type"] == "opened"
 
 
@@ -162,13 +177,13 @@ async def test_an_engine_with_nothing_to_say_says_that_it_lives(monkeypatch: pyt
 
 
 async def test_a_failure_inside_is_an_error_message_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> float:
+    def broken(_now: float, more: int) -> float:
         raise ZeroDivisionError
 
     engine = Engine(EngineSettings(), Scripted)
     async with engine.running():
         await settled(engine)
-        monkeypatch.setattr(engine.scheduler, "wait_s", broken)
+        monkeypatch.setattr(engine.scheduler.headroom, "load", broken)
         error, close = await answers(engine, Open(session="s").to_json())
     assert error["message"] == "The engine failed; see its log."
     assert close["code"] == 1011

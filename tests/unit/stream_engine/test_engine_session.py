@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from parley.engine_wire import Begin, End, EngineMessage, Error, Final, Lane, Op
 from parley.errors import ClientError, EngineError
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis, Recognizer, Word
+from stream_engine.headroom import Headroom
 from stream_engine.outbox import Outbox
 from stream_engine.recognizers.base import Window
 from stream_engine.scheduler import Outcome, Request, Scheduler
@@ -33,7 +35,8 @@ class Requests(Scheduler):
     """A scheduler that only notes what it is asked; `answer` delivers."""
 
     def __init__(self) -> None:
-        super().__init__(_Nothing(), ThreadPoolExecutor(1), EngineSettings())
+        headroom = Headroom(replicas=1, slowest_partial_s=1.0, partial_s=0.1, final_s=0.1, now=0.0)
+        super().__init__(_Nothing(), ThreadPoolExecutor(1), EngineSettings(), headroom)
         self.asked: list[Request] = []
         self.dropped: list[int] = []
 
@@ -114,6 +117,32 @@ async def test_a_final_that_fails_is_an_error_that_names_its_segment() -> None:
     desk.session.end(End(segment=5, samples=0))
     desk.requests.answer(EngineError("No memory."))
     assert await desk.next() == Error(code="engine_error", message="No memory.", retryable=True, segment=5)
+
+
+async def test_a_draft_in_doubt_is_tried_again_and_its_final_waits_for_that() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND[:-2])
+    desk.session.pause(Pause(segment=0, samples=7_000))
+    desk.requests.answer(replace(said("the floor"), doubtful=True))
+    assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(Order.DRAFT, 1)]
+    assert isinstance(await desk.next(), Partial)
+    desk.session.end(End(segment=0, samples=7_000))
+    assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(Order.DRAFT, 1), (Order.FINAL, 1)]
+    desk.requests.asked.pop(0)  # the scheduler itself forgets it
+    desk.requests.answer(said("the door"))
+    message = await desk.next()
+    assert isinstance(message, Final)
+    assert [word.text for word in message.words] == ["the", "door"]
+
+
+async def test_a_draft_in_doubt_is_not_tried_again_when_speech_goes_on() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND[:-2])
+    desk.session.pause(Pause(segment=0, samples=2_000))
+    desk.requests.answer(replace(said("the floor"), doubtful=True))
+    assert desk.requests.asked == []
 
 
 async def test_a_batch_session_has_no_partials() -> None:
@@ -197,16 +226,15 @@ async def test_partials_of_a_trimmed_window_are_on_the_segments_clock() -> None:
     desk.session.begin(Begin(segment=0))
     texts = ("a b c", "a b c d", "a b c d e")
     for text in texts:
-        desk.session.audio(HALF_SECOND * 5)
+        desk.session.audio(HALF_SECOND * 3)
         desk.requests.asked = desk.requests.asked[-1:]
         desk.requests.answer(said(text))
-    assert await desk.next() == Partial(segment=0, revision=2, committed="a b c d", tentative="e", samples=120_000)
+    assert await desk.next() == Partial(segment=0, revision=2, committed="a b c d", tentative="e", samples=72_000)
     desk.session.audio(HALF_SECOND)
     [request] = desk.requests.asked
-    assert len(request.audio) == 128_000 - 4_000  # behind "d", which ends at sample 4,000
-    assert request.audio.prompt == "a b c d"
+    assert len(request.audio) == 80_000 - 4_000  # behind "d", which ends at sample 4,000
     desk.requests.answer(Hypothesis((Word("e", 0, 1_000, 0.9), Word("f", 1_000, 2_000, 0.9)), "en", 0.9))
-    assert await desk.next() == Partial(segment=0, revision=3, committed="a b c d e", tentative="f", samples=128_000)
+    assert await desk.next() == Partial(segment=0, revision=3, committed="a b c d e", tentative="f", samples=80_000)
 
 
 async def test_closing_drops_what_waits() -> None:

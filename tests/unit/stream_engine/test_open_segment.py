@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.audio import Samples
-from parley.errors import TooLarge
-from parley.transcript import Word
+from parley.errors import EngineError, TooLarge
+from parley.transcript import Hypothesis, Word
 from stream_engine.commit import Committer
-from stream_engine.segment import OpenSegment, Prefix
+from stream_engine.segment import FinalDecode, OpenSegment
 
 LIMIT = 200_000
+LONGEST = 96_000
 
 
 def noise(samples: int) -> Samples:
@@ -19,7 +20,7 @@ def noise(samples: int) -> Samples:
 
 
 def opened() -> OpenSegment:
-    return OpenSegment(0, Committer(0), LIMIT)
+    return OpenSegment(0, Committer(0), max_samples=LIMIT, longest_window=LONGEST)
 
 
 @given(st.lists(st.integers(0, 30_000), max_size=6))
@@ -89,24 +90,32 @@ def test_a_short_window_does_not_move() -> None:
     segment = opened()
     segment.append(noise(90_000))
     segment.committer = committed(30_000, 50_000)
-    segment.window.trim(96_000)
-    assert (segment.window.start, segment.window.prompt) == (0, "")
+    segment.window.move_up(len(segment.window))
+    assert segment.window.start == 0
 
 
 def test_a_long_window_moves_up_behind_a_committed_word_and_keeps_two_seconds() -> None:
     segment = opened()
     segment.append(noise(100_000))
     segment.committer = committed(30_000, 60_000, 90_000)
-    segment.window.trim(96_000)
-    assert (segment.window.start, segment.window.prompt) == (60_000, "w30000 w60000")
+    segment.window.move_up(len(segment.window))
+    assert segment.window.start == 60_000
     assert len(segment.window) == 40_000
     assert np.array_equal(segment.window.snapshot(), noise(100_000)[60_000:])
+
+
+def test_only_a_window_that_is_to_move_up_asks_for_the_times_of_its_words() -> None:
+    segment = opened()
+    segment.append(noise(LONGEST))
+    assert not segment.window.timed
+    segment.append(noise(1))
+    assert segment.window.timed
 
 
 def test_without_committed_words_the_window_stays() -> None:
     segment = opened()
     segment.append(noise(150_000))
-    segment.window.trim(96_000)
+    segment.window.move_up(len(segment.window))
     assert len(segment.window) == 150_000
 
 
@@ -114,5 +123,27 @@ def test_the_final_hears_the_whole_segment_wherever_the_window_is() -> None:
     segment = opened()
     segment.append(noise(100_000))
     segment.committer = committed(60_000)
-    segment.window.trim(96_000)
-    assert np.array_equal(Prefix(segment, 100_000).snapshot(), noise(100_000))
+    segment.window.move_up(len(segment.window))
+    assert np.array_equal(FinalDecode(segment, 100_000).snapshot(), noise(100_000))
+
+
+def heard(confidence: float, *, suspect: bool = False, doubtful: bool = False) -> Hypothesis:
+    return Hypothesis((Word("door", 0, 1, confidence),), "en", confidence, suspect=suspect, doubtful=doubtful)
+
+
+def test_a_final_in_doubt_waits_for_another_attempt_and_keeps_the_better() -> None:
+    final = FinalDecode(opened(), 0)
+    final.snapshot()
+    assert final.state == "decoding"
+    final.heard(heard(0.6, doubtful=True))
+    assert (final.state, final.attempt) == ("waiting", 1)
+    final.heard(heard(0.5))
+    assert (final.state, final.outcome) == ("decoded", heard(0.6, doubtful=True))
+
+
+def test_an_attempt_that_is_not_suspect_is_better_than_one_that_is_and_any_than_none() -> None:
+    final = FinalDecode(opened(), 0)
+    final.heard(heard(0.9, suspect=True, doubtful=True))
+    final.heard(heard(0.4, doubtful=True))
+    final.heard(EngineError("No memory."))
+    assert (final.state, final.outcome) == ("decoded", heard(0.4, doubtful=True))

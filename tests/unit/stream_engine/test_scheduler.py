@@ -13,6 +13,7 @@ from parley.audio import SAMPLE_RATE, Samples
 from parley.errors import EngineError
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis, Recognizer, Word
+from stream_engine.headroom import Headroom
 from stream_engine.recognizers.base import Window
 from stream_engine.scheduler import Outcome, Request, Scheduler, recognise
 from stream_engine.windows import Lane
@@ -49,13 +50,18 @@ class Clip:
     def __init__(self, seconds: float, *, broken: bool = False) -> None:
         self.samples: Samples = np.full(round(seconds * SAMPLE_RATE), -1 if broken else 1, np.int16)
 
-    prompt = ""
+    attempt = 0
+    timed = True
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def snapshot(self) -> Samples:
         return self.samples
+
+
+def idle() -> Headroom:
+    return Headroom(replicas=1, slowest_partial_s=1.0, partial_s=0.1, final_s=0.1, now=0.0)
 
 
 class Desk:
@@ -100,7 +106,9 @@ class Desk:
 async def running(**settings: int) -> AsyncIterator[Desk]:
     recognizer = ScriptedRecognizer()
     with ThreadPoolExecutor(1) as device:
-        scheduler = Scheduler(recognizer, device, EngineSettings.model_validate({"max_batch_s": 1000} | settings))
+        scheduler = Scheduler(
+            recognizer, device, EngineSettings.model_validate({"max_batch_s": 1000} | settings), idle()
+        )
         work = asyncio.create_task(scheduler.run())
         try:
             yield Desk(recognizer, scheduler)
@@ -237,25 +245,21 @@ async def test_a_session_that_fails_to_take_its_outcome_stops_nobody() -> None:
         await desk.delivered("other")
 
 
-def test_the_wait_is_that_of_the_oldest_live_decode() -> None:
-    now = 100.0
-    with ThreadPoolExecutor(1) as device:
-        scheduler = Scheduler(ScriptedRecognizer(), device, EngineSettings(), clock=lambda: now)
-        assert scheduler.wait_s() == 0.0
+async def test_the_headroom_learns_what_a_batch_took() -> None:
+    class Noting(Headroom):
+        def decoded(self, *, finals: int, partials: int, device_s: float) -> None:
+            noted.append((finals, partials, device_s > 0))
 
-        def ask(session: int, lane: Lane) -> None:
-            scheduler.ask(Request(session, lane, Clip(1), lambda _outcome, _samples: None))
-
-        ask(1, Lane.BATCH)
-        now = 101.0
-        ask(2, Lane.PARTIAL)
-        now = 104.0
-        ask(2, Lane.PARTIAL)
-        ask(3, Lane.FINAL)
-        now = 105.0
-        assert scheduler.wait_s() == 4.0
-        scheduler.drop(2)
-        assert scheduler.wait_s() == 1.0
+    noted: list[tuple[int, int, bool]] = []
+    async with running() as desk:
+        desk.scheduler.headroom = Noting(replicas=1, slowest_partial_s=1, partial_s=1, final_s=1, now=0)
+        await desk.occupy()
+        for session, lane in enumerate((Lane.FINAL, Lane.DRAFT, Lane.PARTIAL)):
+            desk.ask(lane.name, session, lane, Clip(29))
+        desk.ask("batch", 4, Lane.BATCH, Clip(1))
+        desk.let_go()
+        await desk.delivered("PARTIAL", "batch")
+    assert noted == [(1, 0, True), (2, 1, True)]
 
 
 async def test_the_gauge_of_what_waits_returns_to_zero() -> None:
@@ -285,7 +289,7 @@ def test_an_engine_error_of_one_window_keeps_its_code() -> None:
             return super().decode(windows)
 
     samples = np.ones(16_000, np.int16)
-    known, unknown = Window(samples, 32_000, True, "en"), Window(samples, 32_000, True, "tlh")
+    known, unknown = Window(samples, 32_000, language="en"), Window(samples, 32_000, language="tlh")
     fine, wrong = recognise(Polyglot(), [known, unknown])
     assert isinstance(fine, Hypothesis)
     assert isinstance(wrong, EngineError)
@@ -307,7 +311,7 @@ async def test_each_replica_takes_a_batch_and_no_session_is_in_two() -> None:
 
     recognizer = Pair()
     with ThreadPoolExecutor(2) as device:
-        scheduler = Scheduler(recognizer, device, EngineSettings(max_batch=1))
+        scheduler = Scheduler(recognizer, device, EngineSettings(max_batch=1), idle())
         desk = Desk(recognizer, scheduler)
         work = asyncio.create_task(scheduler.run())
         desk.ask("a1", 1, Lane.FINAL, Clip(1))

@@ -39,6 +39,36 @@ def test_the_oldest_goes_first_and_takes_its_like_along() -> None:
     assert chosen(*waiting) == [2, 4]
 
 
+def test_partials_of_its_length_ride_along_with_a_final() -> None:
+    waiting = [
+        Waiting(1, Lane.PARTIAL, 1, SECOND),
+        Waiting(2, Lane.FINAL, 2, SECOND),
+        Waiting(3, Lane.BATCH, 3, SECOND),
+    ]
+    batch = plan(waiting, busy=(), max_batch=9, max_samples=8 * SECOND, final_window="fit")
+    assert [each.asked for each in batch] == [2, 1]
+
+
+def test_a_final_takes_fewer_along_than_a_partial_does() -> None:
+    partials = [Waiting(i, Lane.PARTIAL, i, SECOND) for i in range(1, 6)]
+
+    def size(*waiting: Waiting) -> int:
+        return len(plan(waiting, busy=(), max_batch=9, max_samples=8 * SECOND, final_window="fit"))
+
+    assert size(*partials) == 4
+    assert size(Waiting(0, Lane.FINAL, 0, SECOND), *partials) == 2
+
+
+def test_a_partial_that_is_long_due_goes_before_one_that_was_asked_for_earlier() -> None:
+    waiting = [Waiting(1, Lane.PARTIAL, 1, SECOND, since=7.0), Waiting(2, Lane.PARTIAL, 2, 9 * SECOND, since=6.0)]
+    assert chosen(*waiting) == [2]
+
+
+def test_another_attempt_makes_its_own_batch() -> None:
+    waiting = [Waiting(1, Lane.FINAL, 1, SECOND, attempt=1), Waiting(2, Lane.FINAL, 2, SECOND)]
+    assert chosen(*waiting) == [1]
+
+
 def test_one_decode_of_a_session_is_in_flight() -> None:
     finals = [Waiting(1, Lane.FINAL, 0, SECOND), Waiting(1, Lane.FINAL, 1, SECOND), Waiting(2, Lane.FINAL, 2, SECOND)]
     assert chosen(*finals) == [0, 2]
@@ -63,12 +93,12 @@ def test_a_batch_is_no_larger_than_allowed() -> None:
 
 
 def test_partials_fit_and_finals_follow_the_setting() -> None:
-    assert padded_samples(3 * SECOND, Lane.PARTIAL, "full") == 4 * SECOND
-    assert padded_samples(3 * SECOND, Lane.FINAL, "full") == FULL_WINDOW
-    assert padded_samples(3 * SECOND, Lane.BATCH, "full") == FULL_WINDOW
-    assert padded_samples(3 * SECOND, Lane.FINAL, "fit") == 4 * SECOND
-    assert padded_samples(3 * SECOND, Lane.FINAL, 10.0) == 12 * SECOND
-    assert padded_samples(15 * SECOND, Lane.FINAL, 10.0) == 16 * SECOND
+    assert padded_samples(7 * SECOND, Lane.PARTIAL, "full") == 8 * SECOND
+    assert padded_samples(7 * SECOND, Lane.FINAL, "full") == FULL_WINDOW
+    assert padded_samples(7 * SECOND, Lane.BATCH, "full") == FULL_WINDOW
+    assert padded_samples(7 * SECOND, Lane.FINAL, "fit") == 8 * SECOND
+    assert padded_samples(7 * SECOND, Lane.FINAL, 11.0) == 12 * SECOND
+    assert padded_samples(15 * SECOND, Lane.FINAL, 11.0) == 16 * SECOND
 
 
 decodes = st.lists(
@@ -89,7 +119,8 @@ def test_every_batch_keeps_the_rules(
     assert len(batch) <= max_batch
     assert len({each.session for each in batch}) == len(batch)
     assert not busy & {each.session for each in batch}
-    assert len({(each.lane, padded_samples(each.samples, each.lane, final_window)) for each in batch}) <= 1
+    assert len({padded_samples(each.samples, each.lane, final_window) for each in batch}) <= 1
+    assert len({each.lane is Lane.BATCH for each in batch}) <= 1
     if free:
         assert batch[0] == min(free, key=lambda each: (each.lane, each.asked))
     else:
@@ -114,7 +145,7 @@ def test_padding_never_cuts_and_depends_on_the_window_alone(samples: int, lane: 
 
 
 def test_a_batch_is_no_longer_than_its_seconds_but_never_empty() -> None:
-    finals = [Waiting(session, Lane.FINAL, session, 3 * SECOND) for session in range(5)]
+    finals = [Waiting(session, Lane.BATCH, session, 3 * SECOND) for session in range(5)]
 
     def batch(seconds: float) -> int:
         return len(plan(finals, busy=(), max_batch=9, max_samples=seconds * SECOND, final_window="full"))
