@@ -5,10 +5,10 @@ second message of audio is answered with a partial whose tentative text is the c
 is empty.
 """
 
-import asyncio
 from http import HTTPStatus
 from json import dumps
 
+import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -71,4 +71,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

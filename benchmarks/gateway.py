@@ -13,10 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
+import httpx
 import psutil
+import uvloop
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import report
 from benchmarks.speech import MINI_WHISPER, Corpus
@@ -110,6 +113,31 @@ async def run_load(url: str, speeches: list[Samples], sessions: int) -> list[Hea
     return await running
 
 
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Processor seconds of the gateway: of all its threads, its event loop's, its detector's; frames detected."""
+
+    total_s: float
+    loop_s: float
+    vad_s: float
+    frames: float
+
+    @classmethod
+    def of(cls, process: psutil.Process, url: str) -> "Gateway":
+        threads = {thread.id: thread.user_time + thread.system_time for thread in process.threads()}
+        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        metrics = {one.name: one.value for family in text_string_to_metric_families(text) for one in family.samples}
+        return cls(
+            total_s=sum(process.cpu_times()[:2]),
+            loop_s=threads[process.pid],
+            vad_s=metrics["parley_gateway_vad_cpu_seconds_total"],
+            frames=metrics["parley_gateway_vad_batch_frames_sum"],
+        )
+
+    def __sub__(self, other: "Gateway") -> "Gateway":
+        return Gateway(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
 @contextlib.contextmanager
 def engine_double() -> Iterator[tuple[str, int]]:
     """The address and the process of an engine that answers at once."""
@@ -129,26 +157,33 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
         engine_double() as (address, pid),
         running_server(env={"PARLEY_GATEWAY__ENGINE_URLS": f'["{address}"]', **_NO_WATCHDOG}) as server,
     ):
-        asyncio.run(run_load(server.base_url, [speeches[0][: 2 * SAMPLE_RATE]], min(sessions, 10)))
+        uvloop.run(run_load(server.base_url, [speeches[0][: 2 * SAMPLE_RATE]], min(sessions, 10)))
         parts = parley_parts(server.process.pid)
         stores = [p for p in tree(server.process.pid) if p.pid not in {parts["gateway"][0].pid, server.process.pid}]
         memory_before = parts["gateway"][0].memory_info().rss
+        before = Gateway.of(parts["gateway"][0], server.base_url)
         meter = Meter({"gateway": parts["gateway"], "stores": stores, "double": [psutil.Process(pid)]})
         began = time.monotonic()
-        heard = asyncio.run(run_load(server.base_url, speeches, sessions))
+        heard = uvloop.run(run_load(server.base_url, speeches, sessions))
         elapsed = time.monotonic() - began
         usage = meter.read()
+        spent = Gateway.of(parts["gateway"][0], server.base_url) - before
         memory = parts["gateway"][0].memory_info().rss
     latencies = [value for one in heard for value in one.latencies_s]
     sent = sum(len(speeches[index % _SPEECHES]) for index in range(sessions))
-    gateway_s = usage["gateway_cpu_share"] * elapsed
+    per_session_second = 1000 * SAMPLE_RATE / sent
     return {
         "sessions": sessions,
         **{
             f"added_latency_{name}_ms": value and round(value * 1000)
             for name, value in report.percentiles(latencies, 50, 95, 99).items()
         },
-        "gateway_ms_per_session_second": round(1000 * gateway_s / (sent / SAMPLE_RATE), 3),
+        "gateway_ms_per_session_second": round(spent.total_s * per_session_second, 3),
+        "loop_ms_per_session_second": round(spent.loop_s * per_session_second, 3),
+        "vad_ms_per_session_second": round(spent.vad_s * per_session_second, 3),
+        "storage_ms_per_session_second": round((spent.total_s - spent.loop_s - spent.vad_s) * per_session_second, 3),
+        "vad_us_per_frame": spent.frames and round(1e6 * spent.vad_s / spent.frames, 1),
+        "loop_cpu_share": round(spent.loop_s / elapsed, 3),
         "gateway_kib_per_session": round((memory - memory_before) / 1024 / sessions),
         "closed": sum(one.closed for one in heard),
         "finals": sum(one.finals for one in heard),

@@ -8,7 +8,7 @@ import os
 import tomllib
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -129,12 +129,14 @@ class EngineSettings(_Slice):
     """Whisper model: a folder, a model on this machine, or a hub name such as `small`. Empty: chosen."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs."""
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    """Numbers of the GPUs; the model is loaded on each, and whichever is free takes the next batch."""
     compute_type: str = "auto"
     """CTranslate2 compute type (`int8`, `float16`, …); `auto`: int8 on a CPU, float16 on a GPU."""
     cpu_threads: int = Field(default=0, ge=0)
     """Threads of one decode on a CPU; 0: one for small models, up to four for others."""
     replicas: int = Field(default=0, ge=0)
-    """Decodes that run at the same time; 0: as many as the cores have room for, one on a GPU."""
+    """Decodes that run at the same time; 0: as many as the cores have room for. On GPUs: on each, 0 is one."""
     beam_size: int = Field(default=5, ge=1, le=20)
     """Beam of finals that were in doubt when they were decoded greedily. Partials are decoded greedily."""
     beam_below: float = Field(default=-0.5, le=0)
@@ -149,8 +151,9 @@ class EngineSettings(_Slice):
     """Milliseconds at the end of the audio in which words stay tentative."""
     trim_after_s: float = Field(default=3.5, ge=3)
     """Seconds of an open segment's window after which it moves up behind committed words."""
-    final_window: Literal["full", "fit"] | float = "full"
-    """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds."""
+    final_window: Literal["full", "fit"] | Annotated[float, Field(gt=0, le=30)] = 8.0
+    """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds. Finals in doubt are decoded
+    again with the full one."""
     max_batch: int = Field(default=0, ge=0)
     """Windows decoded together at most; 0: 16 on a CPU, 64 on a GPU."""
     max_batch_s: float = Field(default=0.0, ge=0)

@@ -174,10 +174,11 @@ def _final_message(segment: int, outcome: Outcome | None) -> EngineMessage:
     assert outcome is not None
     if isinstance(outcome, EngineError):
         return Error(code=outcome.code, message=outcome.message, retryable=outcome.retryable, segment=segment)
+    # Rounded here, once: what is stored and what is sent are then the same number.
     return Final(
         segment=segment,
-        words=outcome.words,
+        words=tuple(replace(word, confidence=round(word.confidence, 3)) for word in outcome.words),
         language=outcome.language,
-        confidence=outcome.confidence,
+        confidence=round(outcome.confidence, 3),
         suspect=outcome.suspect,
     )
