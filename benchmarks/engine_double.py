@@ -5,6 +5,7 @@ second message of audio is answered with a partial whose tentative text is the c
 is empty.
 """
 
+import asyncio
 from http import HTTPStatus
 from json import dumps
 
