@@ -1,5 +1,6 @@
 """One session on an engine: the gateway's messages in, requests to the scheduler and messages out. Does no I/O."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -35,6 +36,7 @@ class Session:
         self._trim_after = int(settings.trim_after_s * SAMPLE_RATE)
         self._max_samples = ms_to_samples(settings.max_segment_s * 1000)
         self._segment: OpenSegment | None = None
+        self._ended: deque[OpenSegment] = deque()
         self._last_number = -1
 
     def begin(self, message: Begin) -> None:
@@ -84,13 +86,13 @@ class Session:
         segment = self._open_segment(message)
         segment.end(message.samples)
         self._segment = None
+        self._ended.append(segment)
         self._outbox.expect_final()
         if segment.final is None or len(segment.final) != message.samples:
             segment.final = FinalDecode(segment, message.samples)
         if segment.final.state == "waiting":
             self._ask_final(segment, segment.final, self._final_lane)
-        elif segment.final.state == "decoded":
-            self._send_final(segment, segment.final)
+        self._send_finals()
 
     def _open_segment(self, message: Pause | End) -> OpenSegment:
         """The segment that `message` means. Raises ClientError where it is not open or not so long."""
@@ -135,8 +137,7 @@ class Session:
             return
         if final.state == "waiting" and (segment.over or segment.pauses):
             self._ask_final(segment, final, self._final_lane if segment.over else Lane.DRAFT)
-        elif segment.over:
-            self._send_final(segment, final)
+        self._send_finals()
 
     def _heard(self, segment: OpenSegment, outcome: Outcome, samples: int) -> None:
         """Takes the outcome of a partial's window of `samples`, which moves up if it has grown long."""
@@ -166,8 +167,10 @@ class Session:
         segment.revision += 1
         segment.shown()
 
-    def _send_final(self, segment: OpenSegment, final: FinalDecode) -> None:
-        self._outbox.put(_final_message(segment.number, final.outcome))
+    def _send_finals(self) -> None:
+        """Sends the finals that are there, in order: one that is decoded again holds back those after it."""
+        while self._ended and (final := self._ended[0].final) is not None and final.state == "decoded":
+            self._outbox.put(_final_message(self._ended.popleft().number, final.outcome))
 
 
 def _final_message(segment: int, outcome: Outcome | None) -> EngineMessage:

@@ -58,6 +58,21 @@ def test_the_sentence_is_the_same_after_a_prompt(recognizer: FasterWhisper) -> N
     assert text(recognizer.decode([prompted])[0]) == WORDS
 
 
+def test_a_batch_of_several_languages_and_lengths_equals_as_many_singles(recognizer: FasterWhisper) -> None:
+    windows = [
+        window(seconds, timed=timed, padded_s=padded_s, language=language)
+        for language in ("en", "de", None)
+        for seconds, padded_s, timed in ((1.5, 2, False), (1.5, 2, True), (3, 4, False), (3, 4, True))
+    ]
+    together = recognizer.decode(windows)
+    alone = [recognizer.decode([each])[0] for each in windows]
+    assert [each.language for each in together] == [each.language for each in alone]
+    assert [each.words for each in together] == [
+        tuple(replace(word, confidence=pytest.approx(word.confidence, abs=0.02)) for word in each.words)
+        for each in alone
+    ]
+
+
 def test_the_language_is_english_where_none_is_given(recognizer: FasterWhisper) -> None:
     (hypothesis,) = recognizer.decode([window(2, timed=False, padded_s=2, language=None)])
     assert hypothesis.language == "en"

@@ -145,6 +145,20 @@ async def test_a_draft_in_doubt_is_not_tried_again_when_speech_goes_on() -> None
     assert desk.requests.asked == []
 
 
+async def test_finals_come_in_order_though_one_was_decoded_again() -> None:
+    desk = Desk("batch")
+    for number in range(2):
+        desk.session.begin(Begin(segment=number))
+        desk.session.audio(HALF_SECOND)
+        desk.session.end(End(segment=number, samples=8_000))
+    desk.requests.answer(replace(said("the floor"), doubtful=True))
+    desk.requests.answer(said("is open"))
+    assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(Order.BATCH, 1)]
+    desk.requests.answer(said("the door"))
+    finals = [await desk.next(), await desk.next()]
+    assert [final.segment for final in finals if isinstance(final, Final)] == [0, 1]
+
+
 async def test_a_batch_session_has_no_partials() -> None:
     desk = Desk("batch")
     desk.session.begin(Begin(segment=0))
