@@ -39,7 +39,7 @@ _CPU_BATCH, _GPU_BATCH = (16, 32.0), (64, float("inf"))
 else waits for its end."""
 
 _REPLACEABLE = (Lane.DRAFT, Lane.PARTIAL)
-"""Lanes in which a session's newer decode, or one of a lane before, makes the one that waits pointless."""
+"""Lanes in which any newer live decode of a session makes the one that waits pointless."""
 
 
 class Audio(Protocol):
@@ -109,8 +109,8 @@ class Scheduler:
         self._wake = asyncio.Event()
 
     def ask(self, request: Request) -> None:
-        """Queues a decode. A newer partial takes the place of the session's that waits; a draft or final ends it."""
-        forgotten = {lane: self._forget(request.session, lane) for lane in _REPLACEABLE if lane >= request.lane}
+        """Queues a decode, in the place of the session's partial or draft that waits: speech went on, or it ended."""
+        forgotten = {lane: self._forget(request.session, lane) for lane in _REPLACEABLE}
         replaced = forgotten.get(request.lane)
         ENGINE_REPLACED.inc(sum(ticket is not None for ticket in forgotten.values()))
         number = replaced.asked if replaced else next(self._numbers)

@@ -167,6 +167,16 @@ async def test_a_final_makes_the_waiting_partial_of_its_session_pointless() -> N
         assert "partial" not in desk.order
 
 
+async def test_a_partial_of_speech_that_went_on_makes_the_waiting_draft_pointless() -> None:
+    async with running() as desk:
+        await desk.occupy()
+        desk.ask("draft", 1, Lane.DRAFT, Clip(1))
+        desk.ask("partial", 1, Lane.PARTIAL, Clip(1))
+        desk.let_go()
+        await desk.delivered("partial")
+        assert "draft" not in desk.order
+
+
 async def test_a_decode_hears_the_audio_that_came_while_it_waited() -> None:
     async with running() as desk:
         await desk.occupy()
