@@ -87,6 +87,8 @@ class Session:
         segment.end(message.samples)
         self._segment = None
         self._ended.append(segment)
+        if self._opened.lane == "live":
+            self._scheduler.headroom.ended(message.samples / SAMPLE_RATE)
         self._outbox.expect_final()
         if segment.final is None or len(segment.final) != message.samples:
             segment.final = FinalDecode(segment, message.samples)

@@ -144,7 +144,6 @@ async def test_a_full_engine_refuses_live_sessions_and_takes_batch_sessions() ->
         headroom = engine.scheduler.headroom
         with engine.live_session():
             assert engine.load() > 0
-            headroom.heard(1.0)
             headroom.decoded(finals=1, partials=0, device_s=1000.0)
             error, close = await answers(engine, Open(session="s").to_json())
             assert re.match(r"The engine is full: 2 live sessions would need \d+% of its time\.", error["message"])
