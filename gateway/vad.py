@@ -122,7 +122,7 @@ class VoiceActivityDetector:
                 await asyncio.sleep(self._tick_s)
                 self._wake.clear()
                 turns = self._turns()
-                outcomes = self._detect(turns)
+                outcomes = await loop.run_in_executor(worker, self._detect, turns)
                 for turn, outcome in zip(turns, outcomes, strict=True):
                     turn.stream.deliver(outcome)
 
