@@ -25,7 +25,8 @@ log = get_logger(__name__)
 _MOST_REPLICAS = 64
 _RETRY_AFTER_S = 5.0
 _QUICK_S = 0.5
-"""A device that decodes in less is worth measuring twice, and with a batch."""
+"""A device that decodes in less is worth measuring again, and with a batch."""
+_TRIALS = 4
 _WARM_UP_BATCH = 4
 
 
@@ -145,11 +146,12 @@ def _window(lane: Lane, seconds: int, settings: EngineSettings) -> Window:
 
 
 def _timed(recognizer: Recognizer, *windows: Window) -> float:
-    """Seconds of a decode, of two where it is quick: the machine may be busy with starting other services."""
-    began = time.monotonic()
-    recognizer.decode(windows)
-    first_s = time.monotonic() - began
-    if first_s > _QUICK_S:
-        return first_s
-    recognizer.decode(windows)
-    return min(first_s, time.monotonic() - began - first_s)
+    """Seconds of a decode; where it is quick, of the quickest: the machine may be busy with starting other services."""
+    quickest_s = float("inf")
+    for _ in range(_TRIALS):
+        began = time.monotonic()
+        recognizer.decode(windows)
+        quickest_s = min(quickest_s, time.monotonic() - began)
+        if quickest_s > _QUICK_S:
+            break
+    return quickest_s
