@@ -86,7 +86,7 @@ class ParleyPlayer:
                 self._note_final(message, now)
             case wire.Ack():
                 self._acked = message.samples
-            case wire.Error():
+            case wire.Error() if message.code != "no_words":
                 self.measured.errors.append(message.code)
             case _:
                 pass

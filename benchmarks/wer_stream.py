@@ -58,6 +58,8 @@ async def _play(url: str, clip: Clip) -> list[Shown]:
                     segments[message.segment].partials.append((message.committed, message.tentative))
                 case wire.Final():
                     segments[message.segment].final = message.text
+                case wire.Error(code="no_words"):
+                    pass  # of noise, that is the answer
                 case wire.Error():
                     raise BackendError(f"{clip.name}: {message.message}", code=message.code)
                 case _:

@@ -138,6 +138,9 @@ class WhisperLivePlayer:
         self._covered = max(self._covered, covered)
 
     def _note_end(self) -> None:
+        end = self._pacer.sent_at(len(self._pacer.speech.samples) - 1)
+        if (still_s := self._refresh.updated(end)) is not None and still_s > LIMIT_S:
+            self.measured.refresh_s.append(still_s)
         oldest = self._pacer.speech.next_sample(self._covered)
         if oldest is not None:
             age = self._pacer.sent_at(len(self._pacer.speech.samples) - 1) - self._pacer.sent_at(oldest)

@@ -241,7 +241,7 @@ class LiveSession:
     async def _wait_for_engine(self) -> None:
         """Holds the client back while very much audio waits for the engine, so that memory stays bounded."""
         limit = int(self._settings.max_backlog_s * SAMPLE_RATE)
-        while self._timeline.end - (self._engine.earliest_needed or self._timeline.end) > limit:
+        while (needed := self._engine.earliest_needed) is not None and self._timeline.end - needed > limit:
             self._progress.clear()
             await self._progress.wait()
 

@@ -237,11 +237,12 @@ class EngineStream:
         losses = 0
         try:
             while self._open or not self._closing:
-                began = asyncio.get_running_loop().time()
+                began = float("inf")
                 try:
                     if self._stream is None:
                         await self.connect()
                         self._events.put_nowait(EngineBack())
+                    began = asyncio.get_running_loop().time()
                     await self._converse()
                 except (EngineError, AtCapacity) as error:
                     if not error.retryable:

@@ -36,8 +36,8 @@ _BEHIND_S = 2.0
 """For which an engine that failed comes after all others."""
 _FULL_S = 1.0
 """For which the word of an engine that it is full holds, so that a crowd of clients does not reach it."""
-_UNSEEN_S = 5.0
-"""Until a new session shows in the load of its engine: it has to speak first."""
+_UNSEEN_S = 1.5
+"""Until a new session shows in the load of its engine: by the next report."""
 _SESSION_LOAD = 0.02
 """What such a session is taken for. Rather too much: that only spreads a crowd more evenly."""
 _CHOICES = 3

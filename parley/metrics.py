@@ -32,7 +32,9 @@ ENGINE_LOAD = Gauge("parley_gateway_engine_load", "Load of an engine by its last
 ENGINE_SESSIONS_OPEN = Gauge("parley_engine_sessions_open", "Sessions connected to this engine.")
 ENGINE_WAITING = Gauge("parley_engine_waiting", "Decodes that wait for a device.", ["lane"])
 ENGINE_DECODES = Counter("parley_engine_decodes", "Windows decoded.", ["lane"])
-ENGINE_REPLACED = Counter("parley_engine_partials_replaced", "Partials that newer audio replaced before they ran.")
+ENGINE_REPLACED = Counter(
+    "parley_engine_partials_replaced", "Partials and drafts that a newer decode replaced before they ran."
+)
 ENGINE_BATCH = Histogram("parley_engine_batch_windows", "Windows in one batch.", buckets=(1, 2, 4, 8, 16, 32, 64))
 ENGINE_BATCH_S = Histogram("parley_engine_batch_seconds", "Time of one batch on the device.", buckets=_LATENCY_S)
 ENGINE_WAIT_S = Histogram(

@@ -100,7 +100,7 @@ class GatewaySettings(_Slice):
     """Bytes of one audio message at most."""
     journal_part_s: float = Field(default=2.0, gt=0, le=60)
     """Seconds of audio in one durable part; an ack follows each."""
-    vad_tick_ms: int = Field(default=16, ge=0)
+    vad_tick_ms: int = Field(default=32, ge=0)
     """Milliseconds to gather frames of all sessions into one call of the voice activity detector."""
     no_words_after_s: float = Field(default=20.0, gt=0)
     """Seconds of speech in a row without a word after which the client is told (`no_words`)."""
@@ -140,8 +140,8 @@ class EngineSettings(_Slice):
     beam_size: int = Field(default=5, ge=1, le=20)
     """Beam of finals that were in doubt when they were decoded greedily. Partials are decoded greedily."""
     beam_below: float = Field(default=-0.5, le=0)
-    """Mean log-probability of a token below which a final is in doubt; 0: all finals are decoded with the beam."""
-    fallback_temperatures: tuple[float, ...] = (0.4,)
+    """Mean log-probability of a token below which a final is in doubt; 0: every final is decoded again."""
+    fallback_temperatures: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.4,)
     """Temperatures at which a final that the guards suspect even then is sampled, one after the other."""
     hub_timeout_s: float = Field(default=5.0, gt=0)
     """Seconds to wait for the model hub before falling back."""
@@ -159,6 +159,8 @@ class EngineSettings(_Slice):
     max_batch_s: float = Field(default=0.0, ge=0)
     """Seconds of windows decoded together at most, so that no batch holds up the next for long; 0: 32 on a CPU, no
     limit on a GPU."""
+    decode_timeout_s: float = Field(default=300.0, gt=0)
+    """Seconds of one batch after which the device counts as hung; the engine then stops, and is started again."""
     slowest_partial_s: float = Field(default=2.0, gt=0)
     """Seconds between two partials of a speaker up to which the device takes new live sessions: their finals are in
     time, and what time is left for partials is shared out."""

@@ -10,6 +10,7 @@ So is finding the seam by the words alone, for the times of a partial's words ar
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from parley.transcript import Word
 
@@ -43,7 +44,8 @@ class Committer:
 
     def moved(self, until: int) -> "Committer":
         """The state when the window moves up behind the committed words that end by sample `until`."""
-        return replace(self, passed=sum(word.end <= until for word in self.committed))
+        further = takewhile(lambda word: word.end <= until, self.committed[self.passed :])
+        return replace(self, passed=self.passed + sum(1 for _ in further))
 
     def _retimed(self, again: tuple[Word, ...]) -> tuple[Word, ...]:
         """The committed words, with the newest times where the hypothesis has them all."""

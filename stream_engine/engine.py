@@ -22,7 +22,7 @@ from stream_engine.windows import Lane, padded_samples
 log = get_logger(__name__)
 
 
-_MOST_REPLICAS = 64
+_MOST_REPLICAS = 512
 _RETRY_AFTER_S = 5.0
 _QUICK_S = 0.5
 """A device that decodes in less is worth measuring again, and with a batch."""
@@ -102,13 +102,13 @@ class Engine:
         loop = asyncio.get_running_loop()
         recognizer = await loop.run_in_executor(device, self._load)
         warming = (loop.run_in_executor(device, warm_up, recognizer, self.settings) for _ in range(recognizer.replicas))
-        costs = max(await asyncio.gather(*warming))
+        costs = await asyncio.gather(*warming)
         self.recognizer = recognizer
         headroom = Headroom(
             replicas=recognizer.replicas,
             slowest_partial_s=self.settings.slowest_partial_s,
-            partial_s=costs.partial_s,
-            final_s=costs.final_s,
+            partial_s=max(cost.partial_s for cost in costs),
+            final_s=max(cost.final_s for cost in costs),
             now=time.monotonic(),
         )
         self._scheduler = Scheduler(recognizer, device, self.settings, headroom)

@@ -42,14 +42,13 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def better(before: Hypothesis | EngineError | None, now: Hypothesis | EngineError) -> Hypothesis | EngineError:
-    """Which of two attempts at a window to keep: one that was heard at all, not suspect, then the more confident."""
-    return now if before is None or _merit(now) >= _merit(before) else before
-
-
-def _merit(outcome: Hypothesis | EngineError) -> tuple[bool, bool, float]:
-    if isinstance(outcome, EngineError):
-        return False, False, 0.0
-    return True, not outcome.suspect, outcome.confidence
+    """Which of two attempts at a window to keep: the later, which took more care, unless it failed or is suspect. Of
+    two that are suspect, the more confident."""
+    if isinstance(now, EngineError) or isinstance(before, EngineError) or before is None:
+        return now if not isinstance(before, Hypothesis) else before
+    if now.suspect and (not before.suspect or before.confidence > now.confidence):
+        return before
+    return now
 
 
 def repeats(words: Sequence[str]) -> bool:

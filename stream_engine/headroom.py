@@ -16,6 +16,9 @@ _PROMISED = 0.85
 promised, twice the limit of streams on 2 cores left finals in time (p95 1.7 s), but partials standing for 6 s (p95)."""
 _FINALS_A_SECOND = 0.3
 """Finals and drafts for a second of speech, until they are measured."""
+_LEAST_SPEECH = 0.3
+"""Share that is kept for sessions which are silent now: they may all begin to speak. Nobody speaks more than always,
+though an engine that takes over sessions hears half a minute of each at once."""
 _NEW_S = 5.0
 """A session that was just opened counts as one that spoke its share for so long: its first words are on the way."""
 _PRIOR_S = 20.0
@@ -97,7 +100,8 @@ class Headroom:
         """What its live sessions and so many more need, of the device's time that may be promised: 1 is all of it."""
         self._pass(now)
         need = self._finals.value + self._partials.value / self._slowest_partial_s
-        return (self.sessions + more) * self._speech.value * need / self._replicas / _PROMISED
+        speech = min(1.0, max(_LEAST_SPEECH, self._speech.value))
+        return (self.sessions + more) * speech * need / self._replicas / _PROMISED
 
     def _pass(self, now: float) -> None:
         elapsed, self._now = max(0.0, now - self._now), now

@@ -38,8 +38,15 @@ _CPU_BATCH, _GPU_BATCH = (16, 32.0), (64, float("inf"))
 """Windows of a batch, and seconds of them. On a CPU a batch gains little beyond eight windows of 4 s, and everybody
 else waits for its end."""
 
+_MOST_FAILURES = 5
+"""Batches in a row of which not one window was decoded: the device is broken, and another engine may do better."""
+
 _REPLACEABLE = (Lane.DRAFT, Lane.PARTIAL)
 """Lanes in which any newer live decode of a session makes the one that waits pointless."""
+
+
+class DecodeFailed(EngineError):
+    """The device failed at a window; another attempt may do better."""
 
 
 class Audio(Protocol):
@@ -106,11 +113,14 @@ class Scheduler:
         self._waiting: dict[int, _Ticket] = {}
         self._replaceable: dict[tuple[int, Lane], int] = {}  # a session's partial and draft → number in _waiting
         self._in_flight: dict[int, _Ticket] = {}
+        self._failures = 0
         self._wake = asyncio.Event()
 
     def ask(self, request: Request) -> None:
         """Queues a decode, in the place of the session's partial or draft that waits: speech went on, or it ended."""
-        forgotten = {lane: self._forget(request.session, lane) for lane in _REPLACEABLE}
+        # Another attempt at a final says nothing of the segment after it.
+        lanes = () if request.audio.attempt else _REPLACEABLE
+        forgotten = {lane: self._forget(request.session, lane) for lane in lanes}
         replaced = forgotten.get(request.lane)
         ENGINE_REPLACED.inc(sum(ticket is not None for ticket in forgotten.values()))
         number = replaced.asked if replaced else next(self._numbers)
@@ -129,10 +139,16 @@ class Scheduler:
         self._in_flight.pop(session, None)
 
     async def run(self) -> None:
-        """Decodes until it is cancelled: as many batches at once as the recogniser has replicas."""
-        async with asyncio.TaskGroup() as replicas:
-            for _ in range(self._recognizer.replicas):
-                replicas.create_task(self._serve())
+        """Decodes until it is cancelled: as many batches at once as the recogniser has replicas.
+
+        Raises EngineError where the device hangs, or fails at everything.
+        """
+        try:
+            async with asyncio.TaskGroup() as replicas:
+                for _ in range(self._recognizer.replicas):
+                    replicas.create_task(self._serve())
+        except* EngineError as errors:
+            raise errors.exceptions[0] from None
 
     async def _serve(self) -> None:
         while True:
@@ -156,10 +172,24 @@ class Scheduler:
         for ticket in tickets:
             self._in_flight[ticket.request.session] = ticket
             ENGINE_WAIT_S.labels(ticket.request.lane.name.lower()).observe(started - ticket.asked_at)
-        outcomes = await asyncio.get_running_loop().run_in_executor(self._device, recognise, self._recognizer, windows)
+        outcomes = await self._recognised(windows)
         self._measured(tickets, self._clock() - started)
         for ticket, window, outcome in zip(tickets, windows, outcomes, strict=True):
             self._deliver(ticket, window, outcome)
+
+    async def _recognised(self, windows: Sequence[Window]) -> list[Outcome]:
+        """The outcomes of a batch. Raises EngineError where the device does not answer, or never without failing."""
+        decoding = asyncio.get_running_loop().run_in_executor(self._device, recognise, self._recognizer, windows)
+        try:
+            async with asyncio.timeout(self._settings.decode_timeout_s):
+                outcomes = await decoding
+        except TimeoutError:
+            raise EngineError(f"A decode took over {self._settings.decode_timeout_s:g} s; the device hangs.") from None
+        failures = [outcome for outcome in outcomes if isinstance(outcome, DecodeFailed)]
+        self._failures = self._failures + 1 if len(failures) == len(outcomes) else 0
+        if self._failures >= _MOST_FAILURES:
+            raise EngineError(f"The device failed {self._failures} times in a row. {failures[0].message}")
+        return outcomes
 
     def _measured(self, tickets: Sequence[_Ticket], device_s: float) -> None:
         """Notes what a batch took."""
@@ -209,7 +239,7 @@ def _waiting(ticket: _Ticket) -> Waiting:
 
 
 def recognise(recognizer: Recognizer, windows: Sequence[Window]) -> list[Outcome]:
-    """Decodes a batch, in a thread of the device. Where it fails, each is tried alone, so one spoils no other."""
+    """Decodes a batch, in a thread of the device. Where it fails, its halves are tried, so one spoils no other."""
     try:
         return list(recognizer.decode(windows))
     except EngineError as error:
@@ -218,5 +248,6 @@ def recognise(recognizer: Recognizer, windows: Sequence[Window]) -> list[Outcome
     except Exception as error:
         log.warning("decode_failed", windows=len(windows), exc_info=True)
         if len(windows) == 1:
-            return [EngineError(f"The segment could not be decoded: {str(error).strip() or type(error).__name__}.")]
-    return [outcome for window in windows for outcome in recognise(recognizer, [window])]
+            return [DecodeFailed(f"The segment could not be decoded: {str(error).strip() or type(error).__name__}.")]
+    half = len(windows) // 2
+    return recognise(recognizer, windows[:half]) + recognise(recognizer, windows[half:])

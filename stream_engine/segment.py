@@ -14,6 +14,8 @@ _FIRST_CAPACITY = 4 * SAMPLE_RATE
 _FIRST_PARTIAL = SAMPLE_RATE // 2
 """Samples before the first decode: from less than half a second Whisper makes words up."""
 _CONTEXT = 2 * SAMPLE_RATE
+_MOST_UNSETTLED = 10 * SAMPLE_RATE
+"""Samples of a partial's window in which nothing more is committed, after which it begins anew: noise, or babble."""
 _PAUSE = SAMPLE_RATE * 3 // 10
 """Samples behind a pause in which no partial is worth a decode: its draft says all, and the end may come any moment."""
 
@@ -72,7 +74,7 @@ class OpenSegment:
         return self._length - self._shown
 
     def shown(self) -> None:
-        """A partial is sent."""
+        """A partial is sent, or there is nothing to send."""
         self._shown = self._length
 
     def decoding(self) -> None:
@@ -126,10 +128,13 @@ class PartialWindow:
         """
         if samples <= self._longest:
             return
-        committer = self._segment.committer.moved(self.start + samples - _CONTEXT)
-        if committer.passed:
+        end = self.start + samples
+        committer = self._segment.committer.moved(end - _CONTEXT)
+        if committer.passed > self._segment.committer.passed:
             self._segment.committer = committer
             self.start = committer.committed[committer.passed - 1].end
+        elif samples > _MOST_UNSETTLED:
+            self.start = end - _CONTEXT
 
 
 class FinalDecode:
@@ -144,6 +149,7 @@ class FinalDecode:
         self.state: Literal["waiting", "decoding", "decoded"] = "waiting"
         self.outcome: Hypothesis | EngineError | None = None
         """The best so far."""
+        self._failed = False
 
     def __len__(self) -> int:
         return self._samples
@@ -154,8 +160,12 @@ class FinalDecode:
         return self._segment.slice(0, self._samples)
 
     def heard(self, outcome: Hypothesis | EngineError) -> None:
-        """Takes the outcome of an attempt. Another is due (`waiting`) where it left doubts."""
+        """Takes the outcome of an attempt. Another is due (`waiting`) where it left doubts, or failed for once."""
         self.outcome = better(self.outcome, outcome)
-        again = isinstance(outcome, Hypothesis) and outcome.doubtful
+        if isinstance(outcome, Hypothesis):
+            again = outcome.doubtful
+        else:
+            again = outcome.retryable and not self._failed
+            self._failed = True
         self.attempt += again
         self.state = "waiting" if again else "decoded"

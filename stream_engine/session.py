@@ -132,8 +132,9 @@ class Session:
 
         Where it left doubts, the next attempt queues up as any decode.
         """
+        first = final.attempt == 0
         final.heard(outcome)
-        if not segment.over:
+        if first and not segment.over:
             self._partial(segment, outcome, replace(segment.committer, passed=0), len(final))
         if segment.final is not final:
             return
@@ -149,6 +150,7 @@ class Session:
 
     def _partial(self, segment: OpenSegment, outcome: Outcome, committer: Committer, end: int, start: int = 0) -> None:
         """Sends what a window [start, end) of the segment says after `committer`, unless nothing was heard yet."""
+        segment.shown()
         if isinstance(outcome, EngineError):
             log.warning("partial_failed", session=self._opened.session, segment=segment.number, error=outcome.message)
             return
@@ -167,7 +169,6 @@ class Session:
             )
         )
         segment.revision += 1
-        segment.shown()
 
     def _send_finals(self) -> None:
         """Sends the finals that are there, in order: one that is decoded again holds back those after it."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from ctranslate2 import Device, StorageView
+from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
@@ -106,11 +106,7 @@ class FasterWhisper:
             suppress_tokens=self._suppressed,
         )
         tokens = [self._text_tokens(result.sequences_ids[0]) for result in results]
-        timed = iter(self._align(*_select(windows, languages, tokens, encoded)))
-        alignments = [
-            next(timed) if each[0].timed else self._guess(*each)
-            for each in zip(windows, languages, results, tokens, strict=True)
-        ]
+        alignments = self._alignments(windows, languages, results, tokens, encoded)
         return [self._hypothesis(*each) for each in zip(windows, languages, results, tokens, alignments, strict=True)]
 
     def _encode(self, features: list[Floats]) -> StorageView:
@@ -166,6 +162,24 @@ class FasterWhisper:
     def _text_tokens(self, tokens: list[int]) -> list[int]:
         return [token for token in tokens if token < self._eot]
 
+    def _alignments(
+        self, windows: list[Window], languages: list[str], results: list[Any], tokens: list[list[int]], encoded: Any
+    ) -> list[_Alignment]:
+        """The words of each window: timed where their times matter, else guessed. A GPU times all where it times one,
+        for what it encoded stays there."""
+        timed = [index for index, window in enumerate(windows) if window.timed]
+        if timed and (len(timed) == len(windows) or self._info.device != "cpu"):
+            return self._align(windows, languages, tokens, encoded)
+        found = [self._guess(*each) for each in zip(windows, languages, results, tokens, strict=True)]
+        if timed:
+            own = StorageView.from_array(np.asarray(encoded)[timed])
+            aligned = self._align(
+                [windows[i] for i in timed], [languages[i] for i in timed], [tokens[i] for i in timed], own
+            )
+            for index, alignment in zip(timed, aligned, strict=True):
+                found[index] = alignment
+        return found
+
     def _align(
         self, windows: list[Window], languages: list[str], tokens: list[list[int]], encoded: object
     ) -> list[_Alignment]:
@@ -213,23 +227,14 @@ class FasterWhisper:
                 words=text.casefold().split(),
             )
         )
-        if verdict == "silence" or not words:
-            return Hypothesis((), language, 0.0, result.no_speech_prob)
-        confidence = sum(word.confidence for word in words) / len(words)
-        suspect = verdict == "suspect"
-        doubted = suspect or (window.attempt == 0 and log_probability < self._beam_below)
+        empty = verdict == "silence" or not words
+        suspect = verdict == "suspect" and not empty
+        doubted = suspect or (window.attempt == 0 and (empty or log_probability < self._beam_below))
         doubtful = doubted and window.attempt + 1 < len(self._attempts)
+        if empty:
+            return Hypothesis((), language, 0.0, result.no_speech_prob, doubtful=doubtful)
+        confidence = sum(word.confidence for word in words) / len(words)
         return Hypothesis(words, language, confidence, result.no_speech_prob, suspect, doubtful)
-
-
-def _select(
-    windows: list[Window], languages: list[str], tokens: list[list[int]], encoded: StorageView
-) -> tuple[list[Window], list[str], list[list[int]], StorageView]:
-    """Of each what belongs to the windows whose words are to be timed."""
-    timed = [index for index, window in enumerate(windows) if window.timed]
-    if 0 < len(timed) < len(windows):
-        encoded = StorageView.from_array(np.asarray(encoded.to_device(Device.cpu))[timed])
-    return [windows[i] for i in timed], [languages[i] for i in timed], [tokens[i] for i in timed], encoded
 
 
 def attempts(settings: EngineSettings) -> list[dict[str, Any]]:
@@ -239,7 +244,7 @@ def attempts(settings: EngineSettings) -> list[dict[str, Any]]:
         {"beam_size": 1, "num_hypotheses": settings.beam_size, "sampling_topk": 0, "sampling_temperature": temperature}
         for temperature in settings.fallback_temperatures
     ]
-    return [*([greedy] if settings.beam_below < 0 else []), beam, *sampled]
+    return [greedy, beam, *sampled]
 
 
 def _max_length(prompts: list[_Prompt], padded: int) -> int:

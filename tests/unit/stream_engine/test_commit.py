@@ -83,7 +83,7 @@ def test_behind_a_window_that_moved_up_the_words_before_it_are_not_expected_agai
     assert join_words(state.committed) == "the red door is open again"
 
 
-def test_an_echo_of_the_prompt_is_not_committed_twice() -> None:
+def test_words_before_the_window_that_are_heard_again_are_not_committed_twice() -> None:
     first = said("the red door")
     state = Committer(0).heard(first, 9 * SECOND).heard(first, 9 * SECOND).moved(first[2].end)
     state = state.heard(said("red door is open", start_s=1.5), 9 * SECOND)

@@ -111,10 +111,11 @@ async def test_nothing_heard_yet_is_no_partial() -> None:
     assert message.revision == 0
 
 
-async def test_a_final_that_fails_is_an_error_that_names_its_segment() -> None:
+async def test_a_final_that_fails_twice_is_an_error_that_names_its_segment() -> None:
     desk = Desk()
     desk.session.begin(Begin(segment=5))
     desk.session.end(End(segment=5, samples=0))
+    desk.requests.answer(EngineError("No memory."))
     desk.requests.answer(EngineError("No memory."))
     assert await desk.next() == Error(code="engine_error", message="No memory.", retryable=True, segment=5)
 
@@ -134,6 +135,37 @@ async def test_a_draft_in_doubt_is_tried_again_and_its_final_waits_for_that() ->
     message = await desk.next()
     assert isinstance(message, Final)
     assert [word.text for word in message.words] == ["the", "door"]
+
+
+async def test_a_draft_that_failed_does_not_decide_the_final() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND[:-2])
+    desk.session.pause(Pause(segment=0, samples=7_000))
+    desk.requests.answer(EngineError("No memory."))
+    desk.session.end(End(segment=0, samples=7_000))
+    desk.requests.asked.pop(0)  # the scheduler itself forgets the draft
+    desk.requests.answer(said("the door"))
+    message = await desk.next()
+    assert isinstance(message, Final)
+    assert [word.text for word in message.words] == ["the", "door"]
+
+
+async def test_what_cannot_be_decoded_by_anybody_is_not_tried_again() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.end(End(segment=0, samples=0))
+    desk.requests.answer(EngineError("No Klingon.", code="unsupported_language", retryable=False))
+    assert isinstance(await desk.next(), Error)
+
+
+async def test_a_session_of_which_nothing_is_heard_does_not_go_before_those_who_speak() -> None:
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    for _ in range(3):
+        desk.session.audio(HALF_SECOND)
+        assert desk.requests.asked[0].stale == 8_000
+        desk.requests.answer(said(""))
 
 
 async def test_a_draft_in_doubt_is_not_tried_again_when_speech_goes_on() -> None:

@@ -9,6 +9,7 @@ from parley.audio import Samples
 from parley.errors import EngineError, TooLarge
 from parley.transcript import Hypothesis, Word
 from stream_engine.commit import Committer
+from stream_engine.guards import better
 from stream_engine.segment import FinalDecode, OpenSegment
 
 LIMIT = 200_000
@@ -21,6 +22,10 @@ def noise(samples: int) -> Samples:
 
 def opened() -> OpenSegment:
     return OpenSegment(0, Committer(0), max_samples=LIMIT, longest_window=LONGEST)
+
+
+def heard(confidence: float, *, suspect: bool = False, doubtful: bool = False) -> Hypothesis:
+    return Hypothesis((Word("door", 0, 1, confidence),), "en", confidence, suspect=suspect, doubtful=doubtful)
 
 
 @given(st.lists(st.integers(0, 30_000), max_size=6))
@@ -127,10 +132,6 @@ def test_the_final_hears_the_whole_segment_wherever_the_window_is() -> None:
     assert np.array_equal(FinalDecode(segment, 100_000).snapshot(), noise(100_000))
 
 
-def heard(confidence: float, *, suspect: bool = False, doubtful: bool = False) -> Hypothesis:
-    return Hypothesis((Word("door", 0, 1, confidence),), "en", confidence, suspect=suspect, doubtful=doubtful)
-
-
 def test_a_final_in_doubt_waits_for_another_attempt_and_keeps_the_better() -> None:
     final = FinalDecode(opened(), 0)
     final.snapshot()
@@ -138,12 +139,29 @@ def test_a_final_in_doubt_waits_for_another_attempt_and_keeps_the_better() -> No
     final.heard(heard(0.6, doubtful=True))
     assert (final.state, final.attempt) == ("waiting", 1)
     final.heard(heard(0.5))
-    assert (final.state, final.outcome) == ("decoded", heard(0.6, doubtful=True))
+    assert (final.state, final.outcome) == ("decoded", heard(0.5))
 
 
-def test_an_attempt_that_is_not_suspect_is_better_than_one_that_is_and_any_than_none() -> None:
-    final = FinalDecode(opened(), 0)
-    final.heard(heard(0.9, suspect=True, doubtful=True))
-    final.heard(heard(0.4, doubtful=True))
-    final.heard(EngineError("No memory."))
-    assert (final.state, final.outcome) == ("decoded", heard(0.4, doubtful=True))
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [
+        (heard(0.9, suspect=True), heard(0.4), "now"),
+        (heard(0.4), heard(0.9, suspect=True), "before"),
+        (heard(0.4, suspect=True), heard(0.9, suspect=True), "now"),
+        (heard(0.9, suspect=True), heard(0.4, suspect=True), "before"),
+        (heard(0.4), Hypothesis((), "en", 0.0), "now"),
+        (heard(0.4), EngineError("No memory."), "before"),
+        (EngineError("No memory."), heard(0.4, suspect=True), "now"),
+    ],
+)
+def test_the_later_attempt_is_kept_unless_it_failed_or_is_suspect(
+    before: Hypothesis | EngineError, now: Hypothesis | EngineError, kept: str
+) -> None:
+    assert better(before, now) is {"before": before, "now": now}[kept]
+
+
+def test_a_window_of_which_nothing_is_committed_begins_anew() -> None:
+    segment = opened()
+    segment.append(noise(161_000))
+    segment.window.move_up(161_000)
+    assert segment.window.start == 161_000 - 32_000

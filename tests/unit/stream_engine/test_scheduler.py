@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import numpy as np
+import pytest
 from prometheus_client import REGISTRY
 
 from parley.audio import SAMPLE_RATE, Samples
@@ -333,3 +334,39 @@ async def test_each_replica_takes_a_batch_and_no_session_is_in_two() -> None:
         await asyncio.gather(work, return_exceptions=True)
     assert {tuple(sorted(each)) for each in (desk.order[:2], desk.order[2:])} == {("a1", "b1"), ("a2", "b2")}
     assert len(recognizer.threads) == 2
+
+
+async def failure(recognizer: ScriptedRecognizer, clip: Clip, asked: int, **settings: float) -> str:
+    """What ends the scheduler when so many decodes of `clip` are asked for, one batch each."""
+    with ThreadPoolExecutor(1) as device:
+        engine = EngineSettings.model_validate({"max_batch": 1} | settings)
+        scheduler = Scheduler(recognizer, device, engine, idle())
+        for session in range(asked):
+            scheduler.ask(Request(session, Lane.FINAL, clip, lambda _outcome, _samples: None))
+        with pytest.raises(EngineError) as ended:
+            await asyncio.wait_for(scheduler.run(), 10)
+        recognizer.free.set()
+    return ended.value.message
+
+
+async def test_a_device_that_fails_at_everything_ends_the_engine() -> None:
+    message = await failure(ScriptedRecognizer(), Clip(1, broken=True), asked=5)
+    assert message == "The device failed 5 times in a row. The segment could not be decoded: out of memory."
+
+
+async def test_a_device_that_hangs_ends_the_engine() -> None:
+    recognizer = ScriptedRecognizer()
+    recognizer.free.clear()
+    message = await failure(recognizer, Clip(1), asked=1, decode_timeout_s=0.05)
+    assert message == "A decode took over 0.05 s; the device hangs."
+
+
+async def test_another_attempt_leaves_the_draft_of_the_next_segment_alone() -> None:
+    async with running() as desk:
+        await desk.occupy()
+        desk.ask("draft", 1, Lane.DRAFT, Clip(1))
+        again = Clip(1)
+        again.attempt = 1
+        desk.ask("again", 1, Lane.FINAL, again)
+        desk.let_go()
+        await desk.delivered("again", "draft")
