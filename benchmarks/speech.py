@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gateway.segmenter import FRAME
-from gateway.silero import SileroModel, model_path
-from parley.audio import SAMPLE_RATE, Samples, to_float32
+from gateway.silero import CONTEXT, STATE, SileroModel, model_path
+from parley.audio import SAMPLE_RATE, Samples
 from parley.errors import ClientError
 from parley.media import decode_file
 from parley.settings import SegmenterSettings
@@ -23,8 +23,6 @@ PAUSE_S = 1.2
 """Silence after each clip: longer than what ends a segment."""
 _PAUSE_LEVEL = 4
 """Standard deviation of the pause's noise, of 32,768."""
-_CONTEXT = 64
-"""Samples of the frame before that Silero sees again."""
 _SHORTEST_CLIP_S, _LONGEST_CLIP_S = 2.0, 20.0
 
 Span = tuple[int, int]
@@ -107,15 +105,11 @@ def default_manifest() -> Path:
 
 def speech_probabilities(model: SileroModel, samples: Samples) -> list[float]:
     """The speech probability of each whole frame of 512 samples."""
-    audio = to_float32(samples)
-    context, state = np.zeros(_CONTEXT, np.float32), np.zeros((2, 1, 128), np.float32)
-    probabilities = []
-    for start in range(0, len(audio) - FRAME + 1, FRAME):
-        frame = np.concatenate([context, audio[start : start + FRAME]])
-        probability, state = model.step(frame[None], state)
-        context = frame[-_CONTEXT:]
-        probabilities.append(float(probability[0]))
-    return probabilities
+    whole = len(samples) // FRAME * FRAME
+    if not whole:
+        return []
+    (found,), _ = model.detect([np.pad(samples[:whole], (CONTEXT, 0))], np.zeros((2, 1, STATE), np.float32))
+    return found
 
 
 def speech_spans(probabilities: list[float], settings: SegmenterSettings | None = None) -> tuple[Span, ...]:

@@ -1,23 +1,20 @@
 """Voice activity detection for all sessions of a gateway together, off the event loop.
 
-Frames are gathered for a tick. What sees only one frame is computed for all of them at once; the recurrent layer goes
-on in rounds, each with the next frame of every session that has one.
+Frames are gathered for a tick; then those of all sessions go through the network in one call.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 from gateway.segmenter import FRAME
 from gateway.silero import CONTEXT, STATE, Floats, SileroModel
 from parley import metrics
-from parley.audio import Samples, to_float32
+from parley.audio import Samples
 from parley.logs import get_logger
 
 _log = get_logger(__name__)
@@ -86,13 +83,11 @@ class VadStream:
             self._answered.set_result(None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One session's part of a call: `count` frames, in 64 + 512 * `count` samples."""
+class _Turn(NamedTuple):
+    """One session's part of a call."""
 
     stream: VadStream
     samples: Samples
-    count: int
 
 
 class VoiceActivityDetector:
@@ -114,24 +109,20 @@ class VoiceActivityDetector:
         self._wake.set()
 
     async def run(self) -> None:
-        """Serves until cancelled."""
+        """Serves until cancelled: at most one call in a tick, with all that came meanwhile."""
         loop = asyncio.get_running_loop()
+        due = loop.time()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="vad") as worker:
             while True:
                 await self._wake.wait()
-                await asyncio.sleep(self._tick_s)
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                due = loop.time() + self._tick_s
                 self._wake.clear()
-                turns = self._turns()
+                streams, self._waiting = self._waiting, []
+                turns = [_Turn(stream, stream.take()) for stream in streams]
                 outcomes = await loop.run_in_executor(worker, self._detect, turns)
                 for turn, outcome in zip(turns, outcomes, strict=True):
                     turn.stream.deliver(outcome)
-
-    def _turns(self) -> list[_Turn]:
-        """What waits; the most frames first, so that each round's sessions stand together."""
-        streams, self._waiting = self._waiting, []
-        taken = [(stream, stream.take()) for stream in streams]
-        turns = [_Turn(stream, samples, len(samples) // FRAME) for stream, samples in taken]
-        return sorted(turns, key=lambda turn: turn.count, reverse=True)
 
     def _detect(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
         started, cpu_started = time.perf_counter(), time.thread_time()
@@ -151,25 +142,9 @@ class VoiceActivityDetector:
             return [outcome for turn in turns for outcome in self._attempt([turn])]
 
     def _infer(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
-        counts = np.array([turn.count for turn in turns])
-        firsts = np.cumsum(counts) - counts  # of each session, its first row in what follows
-        features = self._model.features(_frames([turn.samples for turn in turns], counts))
-        metrics.VAD_BATCH.observe(len(features))
         state = np.stack([turn.stream.state for turn in turns], axis=1)
-        probabilities = np.empty(len(features), np.float32)
-        for index in range(counts[0]):
-            sessions = np.count_nonzero(counts > index)
-            rows = firsts[:sessions] + index
-            probabilities[rows], state[:, :sessions] = self._model.recur(features[rows], state[:, :sessions])
+        found, state = self._model.detect([turn.samples for turn in turns], state)
         for column, turn in enumerate(turns):
             turn.stream.state = state[:, column].copy()
-        return [found.tolist() for found in np.split(probabilities, firsts[1:])]
-
-
-def _frames(pieces: Sequence[Samples], counts: npt.NDArray[np.int_]) -> Floats:
-    """All frames of all pieces, each with its context: (n, 64 + 512), in [-1, 1)."""
-    lengths = CONTEXT + FRAME * counts
-    starts = np.repeat(np.cumsum(lengths) - lengths, counts)
-    within = np.concatenate([np.arange(count) for count in counts])
-    windows = sliding_window_view(np.concatenate(pieces), CONTEXT + FRAME)
-    return to_float32(windows[starts + FRAME * within])
+        metrics.VAD_BATCH.observe(sum(map(len, found)))
+        return [*found]

@@ -1,7 +1,6 @@
 """The one function that turns settings into the gateway's objects."""
 
 import contextlib
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from itsdangerous import URLSafeTimedSerializer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from threadpoolctl import threadpool_limits
 
 from gateway.silero import SileroModel, model_path
 from gateway.vad import VoiceActivityDetector
@@ -21,9 +19,6 @@ from parley.errors import SetupError
 from parley.events import Events
 from parley.settings import GatewaySettings, Settings
 from parley.tasks import background
-
-_SWITCH_S = 0.001
-"""The detector's thread asks for the interpreter dozens of times in a call; at Python's 5 ms each it comes too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +51,6 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         socket_timeout=20,
         retry=Retry(NoBackoff(), 1),
     )
-    # The detector has one thread; a product that BLAS spreads over several would keep the others spinning.
-    threadpool_limits(1, user_api="blas")
-    sys.setswitchinterval(_SWITCH_S)
     pool = await store.connect(settings.database_url)
     engines = EnginePool(settings.gateway.engine_urls)
     try:

@@ -130,8 +130,7 @@ def packages() -> Iterator[Finding]:
         found = {name: _version(name) for name in names}
         missing = [name for name, number in found.items() if number is None]
         if missing:
-            remedy = f"pip install 'parley[{extra}]'"
-            yield Finding(f"Part {extra}", "problem", f"not installed: {', '.join(missing)}", remedy)
+            yield Finding(f"Part {extra}", "problem", f"not installed: {', '.join(missing)}", "make install")
         else:
             yield Finding(f"Part {extra}", "ok", ", ".join(f"{name} {number}" for name, number in found.items()))
 

@@ -9,6 +9,7 @@ the same time, so the choice is spread (`trial_order`), and an engine that refus
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -302,7 +303,7 @@ class EnginePool:
             _log.info("engine ready", engine=address, recognizer=report.recognizer.name, load=report.load)
         engine.report, engine.trouble = report, trouble
         metrics.ENGINE_READY.labels(engine=address).set(report is not None)
-        metrics.ENGINE_LOAD.labels(engine=address).set(report.load if report else 0)
+        metrics.ENGINE_LOAD.labels(engine=address).set(report.load if report else math.nan)
         self._learnt.set()
 
 

@@ -26,7 +26,7 @@ PARTIAL_LAG_S = Histogram(
 )
 ERRORS = Counter("parley_gateway_errors", "Errors told to clients, by code.", ["code"])
 ENGINE_READY = Gauge("parley_gateway_engine_ready", "1 for an engine that is ready, 0 for one that is not.", ["engine"])
-ENGINE_LOAD = Gauge("parley_gateway_engine_load", "Load of an engine by its last report: 0 idle, 1 full.", ["engine"])
+ENGINE_LOAD = Gauge("parley_gateway_engine_load", "Load of an engine: 0 idle, 1 full, NaN not ready.", ["engine"])
 
 # --- engine
 ENGINE_SESSIONS_OPEN = Gauge("parley_engine_sessions_open", "Sessions connected to this engine.")

@@ -4,11 +4,12 @@ The environment wins. Nested names join with two underscores: `PARLEY_GATEWAY__P
 handed down; nothing reads a setting by itself. `docs/settings.md` shows every field, and a test checks that.
 """
 
+import json
 import os
 import tomllib
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -73,7 +74,7 @@ class GatewaySettings(_Slice):
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on."""
-    engine_urls: tuple[str, ...] = ("http://127.0.0.1:8001",)
+    engine_urls: tuple[str, ...] = Field(default=("http://127.0.0.1:8001",), min_length=1)
     """Addresses of the engines, such as `http://engine.default.svc:8001`. A name with several addresses means several
     engines; each new session goes to one that is ready and less loaded than others."""
     engine_silence_timeout_s: float = Field(default=20.0, ge=10)
@@ -219,16 +220,37 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Reads the settings. Raises SetupError that names the setting, the value that was wrong and where it stands."""
+    _check_lists()
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise SetupError(f"{_where(first['loc'])}: {_what(first)}.", code="bad_setting") from None
+        errors = error.errors(include_url=False)
+        where = _where(errors[0]["loc"])
+        # Where a setting may be one of several kinds of values, there is an error of each.
+        what = dict.fromkeys(_what(each) for each in errors if _where(each["loc"]) == where)
+        raise SetupError(f"{where}: {'; or '.join(what)}.", code="bad_setting") from None
     except SettingsError as error:
         raise SetupError(f"Settings: {error}.", code="bad_setting") from None
     except (ValueError, OSError) as error:  # no TOML, or no UTF-8
         why = error.strerror if isinstance(error, OSError) else error
         raise SetupError(f"{_settings_file()} cannot be read: {why}.", code="bad_setting") from None
+
+
+def _check_lists() -> None:
+    """Raises SetupError for a list in the environment that is no JSON: pydantic-settings names no setting, no value."""
+    for group in ("gateway", "engine"):
+        for name, field in Settings.model_fields[group].default.__class__.model_fields.items():
+            variable = f"PARLEY_{group}__{name}".upper()
+            value = next((value for key, value in os.environ.items() if key.upper() == variable), None)
+            if value is None or get_origin(field.annotation) is not tuple:
+                continue
+            try:
+                json.loads(value)
+            except ValueError:
+                raise SetupError(
+                    f'Setting {variable}: a JSON list is wanted, such as ["a", "b"] (given: {value!r}).',
+                    code="bad_setting",
+                ) from None
 
 
 def _where(place: tuple[int | str, ...]) -> str:
@@ -259,6 +281,8 @@ def _what(error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             return "no such setting"
+        case "tuple_type":
+            return f'a JSON list is wanted, such as ["a", "b"] (given: {error["input"]!r})'
         case "value_error":
             return error["msg"].removeprefix("Value error, ")
         case _:

@@ -64,7 +64,7 @@ class Engine:
         load = headroom.load(time.monotonic(), more=1)
         if headroom.sessions and load > 1:
             raise AtCapacity(
-                f"The engine is full: {headroom.sessions + 1} live sessions would need {load:.0%} of its time.",
+                f"All places are taken, {headroom.sessions} speak; try again in {_RETRY_AFTER_S:g} seconds.",
                 retry_after_s=_RETRY_AFTER_S,
             )
         headroom.opened(time.monotonic())

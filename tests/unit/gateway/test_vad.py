@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from gateway.segmenter import FRAME
-from gateway.silero import CONTEXT, SileroModel, model_path
+from gateway.silero import CONTEXT, STATE, Floats, SileroModel, model_path
 from gateway.vad import VoiceActivityDetector
 from parley.audio import Samples, to_float32
 from parley.errors import SetupError
@@ -37,21 +37,22 @@ async def probabilities(detector: VoiceActivityDetector, samples: Samples, chunk
     return found
 
 
-def test_the_network_is_the_one_that_onnx_runtime_runs(model: SileroModel) -> None:
+def test_the_network_answers_as_the_file_that_it_was_made_of(model: SileroModel) -> None:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    reference = onnxruntime.InferenceSession(model_path().with_name("silero_vad.onnx"), options)
+    original = onnxruntime.InferenceSession(model_path(), options)
     rate = np.array(16_000)
     for index in range(len(CLIPS)):
-        audio = to_float32(samples_of(index))
-        state = expected_state = np.zeros((2, 1, 128), np.float32)
-        padded = np.pad(audio, (CONTEXT, 0))
-        for start in range(0, len(audio) - FRAME + 1, FRAME):
-            frame = padded[None, start : start + CONTEXT + FRAME]
-            expected, expected_state = reference.run(None, {"input": frame, "state": expected_state, "sr": rate})
-            found, state = model.step(frame, state)
-            np.testing.assert_allclose(found, expected[:, 0], atol=1e-4)
-            np.testing.assert_allclose(state, expected_state, atol=1e-3)
+        samples = np.pad(samples_of(index), (CONTEXT, 0))
+        frames = [samples[start : start + CONTEXT + FRAME] for start in range(0, len(samples) - CONTEXT - FRAME, FRAME)]
+        state, expected = np.zeros((2, 1, STATE), np.float32), []
+        for frame in frames:
+            answer, state = original.run(None, {"input": to_float32(frame)[None], "state": state, "sr": rate})
+            expected.append(answer[0, 0])
+        start = np.zeros((2, 1, STATE), np.float32)
+        (found,), found_state = model.detect([samples[: CONTEXT + FRAME * len(frames)]], start)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        np.testing.assert_allclose(found_state, state, atol=1e-3)
 
 
 def test_a_file_with_another_network_is_refused_by_name() -> None:
@@ -102,11 +103,11 @@ async def test_a_failing_model_is_told_to_each_session_and_the_detector_serves_o
             super().__init__(model_path())
             self.failed = False
 
-        def features(self, frames: np.ndarray) -> np.ndarray:
+        def detect(self, pieces: Sequence[Samples], state: Floats) -> tuple[list[list[float]], Floats]:
             if not self.failed:
                 self.failed = True
                 raise RuntimeError("boom")
-            return super().features(frames)
+            return super().detect(pieces, state)
 
     detector = VoiceActivityDetector(FailsOnce(), tick_ms=0)
     async with background(detector.run()):

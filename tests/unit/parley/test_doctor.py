@@ -150,7 +150,7 @@ def test_a_database_that_does_not_answer_is_a_problem(tmp_path: Path) -> None:
 def test_a_missing_package_is_a_problem_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", {"engine": ("no-such-package",)})
     (finding,) = doctor.packages()
-    assert (finding.level, finding.remedy) == ("problem", "pip install 'parley[engine]'")
+    assert (finding.level, finding.remedy) == ("problem", "make install")
 
 
 def test_the_exit_status_says_whether_parley_can_run(

@@ -90,3 +90,25 @@ def test_a_variable_that_holds_no_json_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PARLEY_GATEWAY", "many")
     with pytest.raises(SetupError, match="gateway"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PARLEY_ENGINE__GPUS", "0,1"),
+        ("PARLEY_ENGINE__GPUS", "1"),
+        ("PARLEY_GATEWAY__ENGINE_URLS", "http://a:1,http://b:2"),
+    ],
+)
+def test_a_list_that_is_no_json_is_named_with_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SetupError, match=f"Setting {variable}: a JSON list is wanted, .*{value}"):
+        load_settings()
+
+
+def test_a_setting_of_several_kinds_tells_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_ENGINE__FINAL_WINDOW", "31")
+    with pytest.raises(SetupError, match=r"'full' or 'fit'.*; or .* less than or equal to 30"):
+        load_settings()
