@@ -103,7 +103,13 @@ def test_partials_fit_and_finals_follow_the_setting() -> None:
 
 decodes = st.lists(
     st.builds(
-        Waiting, st.integers(0, 5), st.sampled_from(list(Lane)), st.integers(0, 1000), st.integers(0, FULL_WINDOW)
+        Waiting,
+        st.integers(0, 5),
+        st.sampled_from(list(Lane)),
+        st.integers(0, 1000),
+        st.integers(0, FULL_WINDOW),
+        since=st.sampled_from([0.0, 1.0, 2.0]),
+        attempt=st.integers(0, 1),
     ),
     unique_by=lambda each: each.asked,
     max_size=20,
@@ -119,10 +125,11 @@ def test_every_batch_keeps_the_rules(
     assert len(batch) <= max_batch
     assert len({each.session for each in batch}) == len(batch)
     assert not busy & {each.session for each in batch}
-    assert len({padded_samples(each.samples, each.lane, final_window) for each in batch}) <= 1
+    assert len({padded_samples(each.samples, each.lane, final_window, each.attempt) for each in batch}) <= 1
+    assert len({each.attempt for each in batch}) <= 1
     assert len({each.lane is Lane.BATCH for each in batch}) <= 1
     if free:
-        assert batch[0] == min(free, key=lambda each: (each.lane, each.asked))
+        assert batch[0] == min(free, key=lambda each: (each.lane, each.since, each.asked))
     else:
         assert batch == ()
 
