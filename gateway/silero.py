@@ -3,13 +3,15 @@
 In the ONNX file of silero-vad's wheel, ONNX Runtime computes each frame's convolutions by themselves, four columns
 wide, so a batch gains nothing: 54 µs a frame, whatever the batch. Here the same weights stand in a graph that lays
 frames below each other, so that each layer is one product, and that takes any number of frames of each session: 15 µs
-(ADR 12 has the conditions). A test holds its answers against those of the file itself.
+(ADR 9 has the conditions). A test holds its answers against those of the file itself.
 Source of the network: https://github.com/snakers4/silero-vad (MIT), version 6.
 """
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,20 +109,41 @@ class SileroModel:
         A piece is n frames behind the 64 samples before them: int16, (64 + 512 n,). Returns n probabilities for each
         piece, and the next state.
         """
+        question = Question.of(pieces, state)
+        return question.read(self.answer(question))
+
+    def answer(self, question: "Question") -> list[Floats]:
+        """The part that takes its time; all of it without the interpreter's lock."""
+        answer: list[Floats] = self._session.run(None, question.inputs)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the network is asked in one call."""
+
+    inputs: Mapping[str, npt.NDArray[Any]]
+    counts: npt.NDArray[np.int_]
+
+    @classmethod
+    def of(cls, pieces: Sequence[Samples], state: Floats) -> "Question":
+        """As `SileroModel.detect` takes them."""
         counts = np.array([len(piece) // FRAME for piece in pieces])
         firsts = np.cumsum(counts) - counts
-        rows = firsts + np.minimum(np.arange(counts.max())[:, None], counts - 1)  # beyond a session's last: unheeded
-        probabilities, hidden, cell = self._session.run(
-            None,
-            {
-                "frames": _frames(pieces, counts),
-                "rows": rows,
-                "counts": counts.astype(np.int32),
-                "hidden": state[:1],
-                "cell": state[1:],
-            },
-        )
-        found = [probabilities[:count, column, 0].tolist() for column, count in enumerate(counts)]
+        inputs = {
+            "frames": _frames(pieces, counts),
+            # Of each session the row of its n-th frame; beyond its last one, that again, which goes unheeded.
+            "rows": firsts + np.minimum(np.arange(counts.max())[:, None], counts - 1),
+            "counts": counts.astype(np.int32),
+            "hidden": state[:1],
+            "cell": state[1:],
+        }
+        return cls(inputs, counts)
+
+    def read(self, answer: Sequence[Floats]) -> tuple[list[list[float]], Floats]:
+        """As `SileroModel.detect` returns them."""
+        probabilities, hidden, cell = answer
+        found = [probabilities[:count, column, 0].tolist() for column, count in enumerate(self.counts)]
         return found, np.concatenate([hidden, cell])
 
 

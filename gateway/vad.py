@@ -6,13 +6,12 @@ Frames are gathered for a tick; then those of all sessions go through the networ
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 
 from gateway.segmenter import FRAME
-from gateway.silero import CONTEXT, STATE, Floats, SileroModel
+from gateway.silero import CONTEXT, STATE, Floats, Question, SileroModel
 from parley import metrics
 from parley.audio import Samples
 from parley.logs import get_logger
@@ -20,6 +19,8 @@ from parley.logs import get_logger
 _log = get_logger(__name__)
 
 OnFrames = Callable[[Sequence[float]], None]
+_Turn = tuple["VadStream", Samples]
+"""A session's part of a call."""
 
 
 class VadStream:
@@ -83,13 +84,6 @@ class VadStream:
             self._answered.set_result(None)
 
 
-class _Turn(NamedTuple):
-    """One session's part of a call."""
-
-    stream: VadStream
-    samples: Samples
-
-
 class VoiceActivityDetector:
     """All sessions of one gateway, batched. `run` must be running while streams are fed."""
 
@@ -109,42 +103,45 @@ class VoiceActivityDetector:
         self._wake.set()
 
     async def run(self) -> None:
-        """Serves until cancelled: at most one call in a tick, with all that came meanwhile."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
+        """Serves until cancelled."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="vad") as worker:
             while True:
                 await self._wake.wait()
-                await asyncio.sleep(max(0.0, due - loop.time()))
-                due = loop.time() + self._tick_s
+                await asyncio.sleep(self._tick_s)
                 self._wake.clear()
                 streams, self._waiting = self._waiting, []
-                turns = [_Turn(stream, stream.take()) for stream in streams]
-                outcomes = await loop.run_in_executor(worker, self._detect, turns)
-                for turn, outcome in zip(turns, outcomes, strict=True):
-                    turn.stream.deliver(outcome)
+                await self._serve(worker, [(stream, stream.take()) for stream in streams])
 
-    def _detect(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
-        started, cpu_started = time.perf_counter(), time.thread_time()
-        outcomes = self._attempt(turns)
-        metrics.VAD_CALL_S.observe(time.perf_counter() - started)
-        metrics.VAD_CPU_S.inc(time.thread_time() - cpu_started)
-        return outcomes
-
-    def _attempt(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
-        """The probabilities of each. Where the network fails, each is tried alone, so that one spoils no other."""
+    async def _serve(self, worker: Executor, turns: Sequence[_Turn]) -> None:
+        """One call for all. Where the network fails, each is tried alone, so that one spoils no other."""
         try:
-            return self._infer(turns)
+            found = await self._detect(worker, turns)
         except Exception as error:  # noqa: BLE001 — each session learns it; the detector serves on
             if len(turns) == 1:
-                return [error]
+                turns[0][0].deliver(error)
+                return
             _log.warning("detector failed", sessions=len(turns), exc_info=True)
-            return [outcome for turn in turns for outcome in self._attempt([turn])]
+            for turn in turns:
+                await self._serve(worker, [turn])
+            return
+        for (stream, _), probabilities in zip(turns, found, strict=True):
+            stream.deliver(probabilities)
 
-    def _infer(self, turns: list[_Turn]) -> list[Sequence[float] | Exception]:
-        state = np.stack([turn.stream.state for turn in turns], axis=1)
-        found, state = self._model.detect([turn.samples for turn in turns], state)
-        for column, turn in enumerate(turns):
-            turn.stream.state = state[:, column].copy()
-        metrics.VAD_BATCH.observe(sum(map(len, found)))
-        return [*found]
+    async def _detect(self, worker: Executor, turns: Sequence[_Turn]) -> list[list[float]]:
+        """Only the network runs in the thread: its steps of Python and the event loop would wait for each other."""
+        started = time.perf_counter()
+        state = np.stack([stream.state for stream, _ in turns], axis=1)
+        question = Question.of([samples for _, samples in turns], state)
+        answer = await asyncio.get_running_loop().run_in_executor(worker, self._answer, question)
+        found, state = question.read(answer)
+        for column, (stream, _) in enumerate(turns):
+            stream.state = state[:, column].copy()
+        metrics.VAD_CALL_S.observe(time.perf_counter() - started)
+        metrics.VAD_BATCH.observe(question.counts.sum())
+        return found
+
+    def _answer(self, question: Question) -> list[Floats]:
+        started = time.thread_time()
+        answer = self._model.answer(question)
+        metrics.VAD_CPU_S.inc(time.thread_time() - started)
+        return answer

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from gateway.segmenter import FRAME
-from gateway.silero import CONTEXT, STATE, Floats, SileroModel, model_path
+from gateway.silero import CONTEXT, STATE, Floats, Question, SileroModel, model_path
 from gateway.vad import VoiceActivityDetector
 from parley.audio import Samples, to_float32
 from parley.errors import SetupError
@@ -103,11 +103,11 @@ async def test_a_failing_model_is_told_to_each_session_and_the_detector_serves_o
             super().__init__(model_path())
             self.failed = False
 
-        def detect(self, pieces: Sequence[Samples], state: Floats) -> tuple[list[list[float]], Floats]:
+        def answer(self, question: Question) -> list[Floats]:
             if not self.failed:
                 self.failed = True
                 raise RuntimeError("boom")
-            return super().detect(pieces, state)
+            return super().answer(question)
 
     detector = VoiceActivityDetector(FailsOnce(), tick_ms=0)
     async with background(detector.run()):
