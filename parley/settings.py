@@ -238,8 +238,11 @@ def load_settings() -> Settings:
 
 def _check_lists() -> None:
     """Raises SetupError for a list in the environment that is no JSON: pydantic-settings names no setting, no value."""
-    for group in ("gateway", "engine"):
-        for name, field in Settings.model_fields[group].default.__class__.model_fields.items():
+    slices = {
+        group: field.default for group, field in Settings.model_fields.items() if isinstance(field.default, _Slice)
+    }
+    for group, defaults in slices.items():
+        for name, field in type(defaults).model_fields.items():
             variable = f"PARLEY_{group}__{name}".upper()
             value = next((value for key, value in os.environ.items() if key.upper() == variable), None)
             if value is None or get_origin(field.annotation) is not tuple:

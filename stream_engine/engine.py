@@ -54,7 +54,7 @@ class Engine:
         self._stop = stop
 
     def load(self) -> float:
-        """Of the device's time, what the live sessions need; 1 is all, and 0 while there is no device yet."""
+        """What the live sessions need, of the device's time that may be promised; 0 while there is no device yet."""
         return self._scheduler.headroom.load(time.monotonic()) if self._scheduler else 0.0
 
     @contextlib.contextmanager

@@ -124,7 +124,7 @@ class PartialWindow:
         """After a decode of `samples` samples that timed its words, the window begins anew behind a committed one.
 
         Two seconds before its end stay in it: from less Whisper makes words up, and what is heard again of the
-        committed words shows where the two windows meet.
+        committed words shows where the two windows meet. Where nothing is committed for long, they are all that stays.
         """
         if samples <= self._longest:
             return

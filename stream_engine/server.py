@@ -98,7 +98,7 @@ async def stream(socket: WebSocket) -> None:
 
 
 async def _serve(socket: WebSocket, engine: Engine) -> None:
-    _ = engine.scheduler  # raises where there is none yet
+    scheduler = engine.scheduler
     if "origin" in socket.headers:
         raise ClientError("Engines serve gateways, no pages.", code="forbidden_origin")
     try:
@@ -123,14 +123,13 @@ async def _serve(socket: WebSocket, engine: Engine) -> None:
         )
     with engine.live_session() if opened.lane == "live" else contextlib.nullcontext():
         await socket.send_text(Opened(recognizer=info).to_json())
-        await _converse(socket, opened, engine)
+        session = Session(next(engine.session_numbers), opened, scheduler, engine.settings, outbox := Outbox())
+        await _converse(socket, opened.session, session, outbox)
 
 
-async def _converse(socket: WebSocket, opened: Open, engine: Engine) -> None:
+async def _converse(socket: WebSocket, name: str, session: Session, outbox: Outbox) -> None:
     """The session, until the gateway goes."""
-    outbox = Outbox()
-    session = Session(next(engine.session_numbers), opened, engine.scheduler, engine.settings, outbox)
-    with bound(session=opened.session):
+    with bound(session=name):
         reader = asyncio.create_task(_read(socket, session, outbox))
         sender = asyncio.create_task(_send(socket, outbox))
     try:

@@ -128,9 +128,9 @@ class Session:
         self._request(lane, final, lambda outcome, _samples: self._heard_final(segment, final, outcome))
 
     def _heard_final(self, segment: OpenSegment, final: FinalDecode, outcome: Outcome) -> None:
-        """Takes an attempt at a final, in time or in advance; then it is a partial too, the best there is.
+        """Takes an attempt at a final, in time or in advance. In advance the first is a partial too, the best there is.
 
-        Where it left doubts, the next attempt queues up as any decode.
+        Where it left doubts, or failed for once, the next attempt queues up as any decode.
         """
         first = final.attempt == 0
         final.heard(outcome)

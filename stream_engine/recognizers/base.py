@@ -45,7 +45,7 @@ class Recognizer(Protocol):
         ...
 
     def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """One hypothesis for each window, in order, the same as if it were alone. Blocks.
+        """One hypothesis for each window, in order, the same as if it were alone, but for attempts that sample. Blocks.
 
         Times are samples from the window's start. Raises EngineError (code `unsupported_language`) for a language
         that the model does not know; whatever else it raises is a failure of the device.

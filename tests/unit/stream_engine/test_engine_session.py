@@ -66,6 +66,22 @@ def said(text: str) -> Hypothesis:
     return Hypothesis(words, "en", 0.9)
 
 
+def paused(samples: int) -> Desk:
+    """A desk whose segment 0 has just under half a second of audio, and may end with its first `samples`."""
+    desk = Desk()
+    desk.session.begin(Begin(segment=0))
+    desk.session.audio(HALF_SECOND[:-2])
+    desk.session.pause(Pause(segment=0, samples=samples))
+    return desk
+
+
+async def final_text(desk: Desk) -> str:
+    """What the next message, which must be a final, says."""
+    message = await desk.next()
+    assert isinstance(message, Final)
+    return " ".join(word.text for word in message.words)
+
+
 async def test_a_partial_is_asked_for_once_there_is_enough_audio() -> None:
     desk = Desk()
     desk.session.begin(Begin(segment=0))
@@ -94,9 +110,7 @@ async def test_an_ended_segment_gets_its_final_and_no_late_partial() -> None:
     assert len(desk.requests.asked[1].audio.snapshot()) == 7_000
     desk.requests.answer(said("late"))
     desk.requests.answer(said("the door"))
-    message = await desk.next()
-    assert isinstance(message, Final)
-    assert [word.text for word in message.words] == ["the", "door"]
+    assert await final_text(desk) == "the door"
 
 
 async def test_nothing_heard_yet_is_no_partial() -> None:
@@ -121,10 +135,7 @@ async def test_a_final_that_fails_twice_is_an_error_that_names_its_segment() -> 
 
 
 async def test_a_draft_in_doubt_is_tried_again_and_its_final_waits_for_that() -> None:
-    desk = Desk()
-    desk.session.begin(Begin(segment=0))
-    desk.session.audio(HALF_SECOND[:-2])
-    desk.session.pause(Pause(segment=0, samples=7_000))
+    desk = paused(7_000)
     desk.requests.answer(replace(said("the floor"), doubtful=True))
     assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(Order.DRAFT, 1)]
     assert isinstance(await desk.next(), Partial)
@@ -132,23 +143,16 @@ async def test_a_draft_in_doubt_is_tried_again_and_its_final_waits_for_that() ->
     assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(Order.DRAFT, 1), (Order.FINAL, 1)]
     desk.requests.asked.pop(0)  # the scheduler itself forgets it
     desk.requests.answer(said("the door"))
-    message = await desk.next()
-    assert isinstance(message, Final)
-    assert [word.text for word in message.words] == ["the", "door"]
+    assert await final_text(desk) == "the door"
 
 
 async def test_a_draft_that_failed_does_not_decide_the_final() -> None:
-    desk = Desk()
-    desk.session.begin(Begin(segment=0))
-    desk.session.audio(HALF_SECOND[:-2])
-    desk.session.pause(Pause(segment=0, samples=7_000))
+    desk = paused(7_000)
     desk.requests.answer(EngineError("No memory."))
     desk.session.end(End(segment=0, samples=7_000))
     desk.requests.asked.pop(0)  # the scheduler itself forgets the draft
     desk.requests.answer(said("the door"))
-    message = await desk.next()
-    assert isinstance(message, Final)
-    assert [word.text for word in message.words] == ["the", "door"]
+    assert await final_text(desk) == "the door"
 
 
 async def test_what_cannot_be_decoded_by_anybody_is_not_tried_again() -> None:
@@ -169,10 +173,7 @@ async def test_a_session_of_which_nothing_is_heard_does_not_go_before_those_who_
 
 
 async def test_a_draft_in_doubt_is_not_tried_again_when_speech_goes_on() -> None:
-    desk = Desk()
-    desk.session.begin(Begin(segment=0))
-    desk.session.audio(HALF_SECOND[:-2])
-    desk.session.pause(Pause(segment=0, samples=2_000))
+    desk = paused(2_000)
     desk.requests.answer(replace(said("the floor"), doubtful=True))
     assert desk.requests.asked == []
 
@@ -215,9 +216,7 @@ async def test_a_final_decoded_in_advance_is_sent_at_the_end_without_another_dec
     desk.requests.answer(said("the door"))
     desk.session.end(End(segment=0, samples=7_000))
     assert desk.requests.asked == []
-    message = await desk.next()
-    assert isinstance(message, Final)
-    assert [word.text for word in message.words] == ["the", "door"]
+    assert await final_text(desk) == "the door"
 
 
 async def test_a_final_still_being_decoded_in_advance_is_sent_when_it_is_done() -> None:
