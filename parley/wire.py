@@ -54,6 +54,8 @@ class Start(_Message):
     """The first message.
 
     `language` is an ISO 639 code of two or three letters, absent to detect it; `vocabulary` are words to expect.
+    `resume`, the token of `ready`, goes on with that recording in place of a new one, as it was begun (language, task,
+    vocabulary, title); finals from `next_segment` on that are stored already are sent again.
     """
 
     type: Literal["start"] = "start"
@@ -65,6 +67,7 @@ class Start(_Message):
     vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=200)
     title: Title | None = None
     resume: str | None = Field(default=None, max_length=500)
+    next_segment: Annotated[int, Field(strict=True, ge=0)] = 0
 
     def audio_format(self) -> AudioFormat:
         """Raises ClientError for a rate, an encoding or a number of channels out of range."""
@@ -117,14 +120,18 @@ class RecognizerInfo(_Message):
 
 
 class Ready(_Message):
-    """The session is open. Send audio from `next_sample` on (0 unless it was resumed)."""
+    """The session is open. Send audio from `next_sample` on (0 unless it was resumed).
+
+    `resume_token` is good for this recording only, and for a time. `recognizer` is absent while no engine is at hand:
+    the audio is kept, the text comes later.
+    """
 
     type: Literal["ready"] = "ready"
     protocol: int = PROTOCOL_VERSION
     recording_id: str
     resume_token: str
     next_sample: int
-    recognizer: RecognizerInfo
+    recognizer: RecognizerInfo | None = None
 
 
 class Ack(_Message):
@@ -203,7 +210,7 @@ class Final(_Message):
 
 
 class Pong(_Message):
-    """The answer to `ping`."""
+    """The answer to `ping`; also sent unasked, so that an open session is never silent for more than 5 s."""
 
     type: Literal["pong"] = "pong"
 
