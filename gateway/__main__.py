@@ -11,7 +11,8 @@ from parley.settings import load_settings
 
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Far over `max_frame_bytes`, so that what is too large is refused with a sentence and not by a closed connection."""
-_DRAIN_S = 10
+_DRAIN_S, _CLOSE_S = 8, 2
+"""Seconds for the sessions to make their audio durable and go elsewhere; then for all else."""
 
 
 def main() -> int:
@@ -22,13 +23,18 @@ def main() -> int:
         settings = load_settings()
         configure(settings, "gateway")
         app = create_app(settings)
+
+        async def drain() -> None:
+            await app.state.gateway.sessions.drain(_DRAIN_S)
+
         serve(
             app,
             host=settings.gateway.host,
             port=settings.gateway.port,
             fd=arguments.fd,
             max_message_bytes=_MAX_MESSAGE_BYTES,
-            drain_s=_DRAIN_S,
+            drain_s=_CLOSE_S,
+            before_stop=drain,
         )
     except SetupError as error:
         return _explain(error)

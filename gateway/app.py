@@ -1,6 +1,7 @@
 """The gateway as an ASGI application: its routes, its lifetime, and what is true of every request."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import events, recordings, status
 from gateway.admission import hosts_of
+from gateway.caretaker import Caretaker
+from gateway.compaction import Compactor
 from gateway.live import live
 from gateway.openapi import described, error_response
 from gateway.web import web_routes
@@ -27,6 +30,7 @@ from parley.settings import Settings
 from parley.tasks import background
 
 _BUILT_WEB = Path(__file__).parent.parent / "web" / "dist"
+_ID_OF_PROXY = re.compile(rb"[0-9A-Za-z_-]{8,64}")
 _log = get_logger(__name__)
 
 
@@ -40,7 +44,7 @@ class RequestIds:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = uuid4().hex[:16]
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -50,6 +54,12 @@ class RequestIds:
 
         with bound(request=request_id):
             await self._app(scope, receive, send_with_id)
+
+
+def _request_id(scope: Scope) -> str:
+    """The id that a proxy before us gave the request, so that its log and ours tell of the same; else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if _ID_OF_PROXY.fullmatch(given) else uuid4().hex[:16]
 
 
 async def metrics_page(request: Request) -> Response:
@@ -86,7 +96,12 @@ def create_app(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            async with open_gateway(settings) as gateway, background(gateway.detector.run()):
+            async with (
+                open_gateway(settings) as gateway,
+                background(gateway.detector.run()),
+                background(Caretaker(gateway).run()),
+                background(Compactor(gateway.pool, gateway.blobs).run()),
+            ):
                 app.state.gateway = gateway
                 yield
         except ParleyError as error:

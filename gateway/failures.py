@@ -15,6 +15,7 @@ CLOSE_CODES = {
     "forbidden_origin": 1008,
     "unsupported_language": 1008,
     "unsupported_task": 1008,
+    "going_away": 1012,
 }
 _STATUSES: tuple[tuple[type[ParleyError], int], ...] = (
     (NotFound, 404),

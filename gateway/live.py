@@ -36,7 +36,7 @@ async def live(websocket: WebSocket) -> None:
     except Exception:  # noqa: BLE001 — the session's outer edge
         _log.exception("session failed")
         metrics.SESSIONS.labels(outcome="internal").inc()
-        error = ParleyError("Something went wrong on the server; the audio that was acknowledged is kept.")
+        error = ParleyError("Something went wrong on the server; what was acknowledged is kept.", retryable=True)
         await _tell(websocket, error)
     await _close(websocket, close_code(error))
 
@@ -55,8 +55,6 @@ async def _receive_start(websocket: WebSocket, gateway: Gateway) -> wire.Start:
     parsed = wire.parse_client_message(message["text"])
     if not isinstance(parsed, wire.Start):
         raise ClientError(f"The first message is {parsed.type}; it must be start.", code="start_expected")
-    if parsed.resume is not None:
-        raise ClientError("This server does not resume recordings.", code="resume_unsupported")
     return parsed
 
 

@@ -27,6 +27,8 @@ class Outbox:
         self._stalled_after_s = stalled_after_s
         self._messages: dict[_Key, wire.ServerMessage] = {}
         self._posted = 0
+        self.sent = 0
+        """Messages that were sent."""
         self._wake = asyncio.Event()
         self._closing = False
         self._abandoned = False
@@ -89,6 +91,7 @@ class Outbox:
                 self._sending_since = time.monotonic()
                 await self._send(message.to_json())
                 self._sending_since = None
+                self.sent += 1
             if self._closing:
                 return
             self._wake.clear()

@@ -1,148 +1,194 @@
 """A live session: audio in, durable and acknowledged; the speech in it to an engine; words back to the client.
 
     receive ─▶ decode ─▶ journal ─────────────▶ object storage, PostgreSQL ─▶ ack
-                  └────▶ timeline ─▶ VAD ─▶ segmenter ─▶ engine ─▶ partials, finals ─▶ outbox ─▶ client
+                  └────▶ transcriber ─▶ VAD ─▶ segmenter ─▶ engine ─▶ partials, finals ─▶ outbox ─▶ client
 
-The session is a handful of small loops in one task group. It ends when the client stops, goes away, is silent for
-too long or sends what can't be used; then the speech that was accepted still gets its finals. Where that cannot be,
-the recording is marked as interrupted and keeps what is durable.
+How it ends:
+
+    stop                          every final is written, the recording is finished, `closed`
+    bad audio, a silent client    the same, but the recording is interrupted, and the client is told why
+    connection lost, going away   the recording stays open: whoever resumes it goes on with the open segment
+    taken over, deleted           at once; another session has the recording, or nobody
 """
 
 import asyncio
 import contextlib
+import itertools
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
+from itsdangerous import BadSignature, SignatureExpired
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.journal import Journal
 from gateway.outbox import ClientStalled, Outbox
-from gateway.segmenter import Segmenter, SegmentEvent, SegmentPaused, SegmentStarted
-from gateway.timeline import Timeline
+from gateway.sessions import GoingAway
+from gateway.transcriber import Transcriber
+from gateway.transcription import SLICE, insist
 from gateway.watchdog import NoWords
 from gateway.wiring import Gateway
-from parley import engine_wire, metrics, wire
-from parley.audio import SAMPLE_RATE, Samples, StreamDecoder
-from parley.engine_client import EngineAway, EngineBack, EngineStream, PartialText
-from parley.errors import BackendError, ClientError, EngineError, ParleyError
+from parley import metrics, wire
+from parley.audio import SAMPLE_RATE, Samples, StreamDecoder, resume_point
+from parley.errors import ClientError, EngineError, NotFound, ParleyError
 from parley.logs import bind, get_logger
+from parley.store import RecordingWriter, Superseded
+from parley.tasks import background, outcome_of
 from parley.transcript import RecordingState, Segment, samples_to_ms
 
-_HEARTBEAT_S = 10
-_STORE_RETRY_S = 0.5
-_RESCUE_TIMEOUT_S = 5.0
-_SLICE = SAMPLE_RATE // 2
-"""Samples that go through the session at once: a message of many seconds must not run ahead of its own segments."""
+_SIGN_EVERY_S = 4.0
+"""Seconds without a message to the client after which it is told that the session lives; it is promised 5."""
+_SIGNS_PER_TOUCH = 2
+_LEAVE_S = 5.0
+"""Seconds for what is under way when the client is gone; whoever resumes does the rest again."""
 _log = get_logger(__name__)
 
 
+class ClientGone(ClientError):
+    """The connection was lost before `stop`."""
+
+    code = "client_gone"
+
+
+class DrainTimeout(EngineError):
+    """The last words of a stopped recording do not come."""
+
+    code = "drain_timeout"
+
+
+_Outcome = asyncio.Task[ParleyError | None]
+
+
+class _UnderWay(NamedTuple):
+    """A session's tasks whose end matters at its own end."""
+
+    journal: _Outcome
+    words: _Outcome
+    ordered: _Outcome
+
+    @property
+    def done(self) -> bool:
+        return self.journal.done() and self.words.done()
+
+
 class LiveSession:
-    """One recording while it is being made. `open`, then `run`."""
+    """One connection's part in a recording. `open`, then `run`."""
 
     def __init__(
-        self,
-        gateway: Gateway,
-        websocket: WebSocket,
-        owner: str,
-        *,
-        recording_id: str,
-        decoder: StreamDecoder,
-        timeline: Timeline,
-        engine: EngineStream,
+        self, gateway: Gateway, websocket: WebSocket, writer: RecordingWriter, start: wire.Start, next_sample: int
     ) -> None:
-        self._settings = gateway.settings
-        self._events = gateway.events
+        settings = gateway.settings
+        self._gateway = gateway
+        self._settings = settings
         self._websocket = websocket
-        self._owner = owner
-        self._recordings = gateway.recordings(owner)
-        self._recording_id = recording_id
-        self._decoder = decoder
-        self._timeline = timeline
-        self._segmenter = Segmenter(gateway.settings.segmenter)
-        self._vad = gateway.detector.open(self._on_frames)
-        self._engine = engine
-        self._endpoint_at: dict[int, float] = {}
-        self._finals: asyncio.Queue[Segment | None] = asyncio.Queue()
-        self._progress = asyncio.Event()
+        self._writer = writer
+        self._sample_rate = start.sample_rate
+        self._decoder = StreamDecoder(start.audio_format(), skip=writer.samples - next_sample)
         self._heard_at = time.monotonic()
         self._troubled: set[str] = set()
-        self._no_words = NoWords(gateway.settings.no_words_after_s)
-        self._outbox = Outbox(websocket.send_text, stalled_after_s=gateway.settings.stalled_client_timeout_s)
+        self._revision = 0
+        self._no_words = NoWords(settings.no_words_after_s)
+        self._progress = asyncio.Event()
+        self._ordered: asyncio.Future[ParleyError] = asyncio.get_running_loop().create_future()
+        self._outbox = Outbox(websocket.send_text, stalled_after_s=settings.stalled_client_timeout_s)
         self._journal = Journal(
-            recording_id,
+            writer,
             blobs=gateway.blobs,
-            recordings=self._recordings,
-            part_s=gateway.settings.journal_part_s,
+            part_s=settings.journal_part_s,
             on_durable=self._on_durable,
-            on_trouble=self._on_trouble,
+            on_trouble=self.on_trouble,
         )
+        self._transcriber = Transcriber(gateway, writer, self._journal, self)
+
+    @property
+    def recording_id(self) -> str:
+        return self._writer.recording_id
 
     @classmethod
     async def open(cls, gateway: Gateway, websocket: WebSocket, start: wire.Start, owner: str) -> "LiveSession":
-        """Finds an engine, makes the recording and answers `ready`. Raises ParleyError where that is not possible."""
-        decoder, timeline = StreamDecoder(start.audio_format()), Timeline()
-        opening = engine_wire.Open(
-            session=websocket.state.request_id, language=start.language, task=start.task, vocabulary=start.vocabulary
-        )
-        silence_timeout_s = gateway.settings.engine_silence_timeout_s
-        engine = EngineStream(gateway.engines, opening, timeline.slice, silence_timeout_s=silence_timeout_s)
-        recognizer = await engine.connect()
+        """A new recording, or one that goes on; answers `ready`. Raises ParleyError where that is not possible."""
+        start.audio_format()
+        if start.resume is None:
+            options = start.model_dump(include={"language", "task", "vocabulary"}, exclude_none=True, mode="json")
+            writer = RecordingWriter.new(gateway.pool, owner, options)
+        else:
+            writer = await _take_over(gateway, start.resume, owner)
+        bind(recording=writer.recording_id)
+        next_sample = resume_point(writer.samples, start.sample_rate)
+        session = cls(gateway, websocket, writer, start, next_sample)
         try:
-            recording_id = await gateway.recordings(owner).create(title=start.title)
+            gateway.sessions.add(session)
+            await session._open(start, next_sample)
         except BaseException:
-            await engine.disconnect()
+            gateway.sessions.remove(session)
+            await session._transcriber.disconnect()
             raise
-        bind(recording=recording_id)
-        session = cls(
-            gateway, websocket, owner, recording_id=recording_id, decoder=decoder, timeline=timeline, engine=engine
-        )
-        ready = wire.Ready(
-            recording_id=recording_id,
-            resume_token=str(gateway.resume_tokens.dumps(recording_id)),
-            next_sample=0,
-            recognizer=wire.RecognizerInfo.of(recognizer),
-        )
-        session._outbox.post(ready)
         return session
+
+    async def _open(self, start: wire.Start, next_sample: int) -> None:
+        writer, resumed = self._writer, start.resume is not None
+        recognizer = None
+        if writer.state != "finished":
+            recognizer = await self._transcriber.open(is_new=not resumed)
+        if not resumed:
+            await writer.create(title=start.title)
+        ready = wire.Ready(
+            recording_id=writer.recording_id,
+            resume_token=str(self._gateway.resume_tokens.dumps(writer.recording_id)),
+            next_sample=next_sample,
+            recognizer=wire.RecognizerInfo.of(recognizer) if recognizer else None,
+        )
+        self._outbox.post(ready)
+        if resumed:
+            recordings = self._gateway.recordings(writer.owner)
+            for segment in await recordings.segments(writer.recording_id, first=start.next_segment):
+                self._outbox.post(wire.Final.of(segment))
 
     async def run(self) -> ParleyError | None:
         """The whole session; what ended it before its time, if anything did."""
-        _log.info("session opened")
-        closed = False
-        with metrics.SESSIONS_OPEN.track_inprogress():
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    error = await self._serve(tasks)
-                    closed = True
-            finally:
-                if not closed:
-                    await self._rescue()
+        _log.info("session opened", next_sample=self._journal.durable)
+        try:
+            if self._writer.state == "finished":
+                error = None
+                await self._say_closed()
+            else:
+                error = await self._serve()
+        finally:
+            self._gateway.sessions.remove(self)
         outcome = error.code if error else "stopped"
         metrics.SESSIONS.labels(outcome=outcome).inc()
-        _log.info("session closed", outcome=outcome, samples=self._timeline.end)
+        _log.info("session closed", outcome=outcome, samples=self._journal.end)
         return error
 
-    async def _serve(self, tasks: asyncio.TaskGroup) -> ParleyError | None:
-        sending = tasks.create_task(self._send())
-        engine = tasks.create_task(self._run_engine())
-        journal = tasks.create_task(self._journal.run())
-        relay = tasks.create_task(self._relay())
-        storing = tasks.create_task(self._store_finals())
-        idle = tasks.create_task(self._watch_idle())
-        helpers = [journal, engine, relay, storing, idle, tasks.create_task(self._heartbeat())]
-        await self._events.publish(self._owner, "created", self._recording_id)
-        error = await self._receive_unless(sending, engine, idle)
-        if error is None:
-            helpers.append(tasks.create_task(self._refuse_late_audio()))
-        else:
-            self._post_error(error)
-        error = await self._drain([relay, storing, journal], "interrupted" if error else "finished") or error
+    def end(self, error: ParleyError) -> None:
+        """Asks the session to end because of `error`."""
+        if not self._ordered.done():
+            self._ordered.set_result(error)
+
+    async def _say_closed(self) -> None:
+        """The recording was finished already: the client is told what it missed."""
+        self._post_closed()
         self._outbox.close()
-        await asyncio.wait([sending])
-        for task in helpers:
-            task.cancel()
-        return error
+        await self._send()
+
+    async def _serve(self) -> ParleyError | None:
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def begin(work: Coroutine[Any, Any, ParleyError | None]) -> _Outcome:
+                return await stack.enter_async_context(background(work))
+
+            sending = await begin(self._send())
+            journal = await begin(outcome_of(self._journal.run()))
+            words = await begin(outcome_of(self._transcriber.run()))
+            ordered = await begin(self._await_orders())
+            watches = [await begin(watch) for watch in (self._watch_idle(), outcome_of(self._watch_over()))]
+            await self._publish("updated" if self._journal.durable else "created")
+            error = await self._receive_unless(sending, journal, words, ordered, *watches)
+            error = await self._end(error, _UnderWay(journal, words, ordered))
+            self._outbox.close()
+            await asyncio.wait([sending])
+            return error
 
     # --- audio in
 
@@ -167,7 +213,7 @@ class LiveSession:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                return ClientError("The connection was lost before stop.", code="client_gone")
+                return ClientGone("The connection was lost before stop.")
             try:
                 if (data := message.get("bytes")) is not None:
                     await self._on_audio(data)
@@ -178,18 +224,6 @@ class LiveSession:
             except ClientError as error:
                 return error
             self._heard_at = time.monotonic()
-
-    async def _watch_idle(self) -> ParleyError:
-        """Returns when the client has been silent for too long. Who is held back (`_has_room`) is not silent."""
-        idle_s = self._settings.idle_timeout_s
-        while True:
-            left_s = self._heard_at + idle_s - time.monotonic()
-            if left_s <= 0:
-                return ClientError(
-                    f"No audio came for {idle_s:g} s, so the recording was closed; ping keeps a silent session open.",
-                    code="no_audio",
-                )
-            await asyncio.sleep(min(left_s, idle_s))
 
     async def _parse(self, text: str) -> wire.ClientMessage | None:
         """Obeys a text message and returns it; None where it was no use, which the client is told."""
@@ -203,8 +237,7 @@ class LiveSession:
         if isinstance(message, wire.Ping):
             self._outbox.post(wire.Pong())
         elif isinstance(message, wire.Finalize):
-            await self._vad.settled()
-            self._apply(self._segmenter.finalize(self._timeline.end))
+            await self._transcriber.finalize()
         return message
 
     async def _on_audio(self, data: bytes) -> None:
@@ -217,47 +250,11 @@ class LiveSession:
 
     async def _take(self, samples: Samples) -> None:
         metrics.AUDIO_SECONDS.inc(len(samples) / SAMPLE_RATE)
-        for start in range(0, len(samples), _SLICE):
-            await self._take_slice(samples[start : start + _SLICE])
-
-    async def _take_slice(self, samples: Samples) -> None:
-        await self._has_room(len(samples))
-        await self._journal.append(samples)
-        self._timeline.append(samples)
-        self._engine.more_audio()
-        self._vad.feed(samples)
-
-    async def _has_room(self, samples: int) -> None:
-        """Waits until neither the detector nor the engine is far behind."""
-        self._heard_at = math.inf
-        await self._vad.settled(all_but=_SLICE - samples)
-        await self._wait_for_engine()
-
-    def _on_frames(self, probabilities: Sequence[float]) -> None:
-        self._apply(self._segmenter.feed(probabilities))
-        needed, earliest = self._engine.earliest_needed, self._segmenter.earliest_needed
-        self._timeline.forget_before(earliest if needed is None else min(earliest, needed))
-
-    async def _wait_for_engine(self) -> None:
-        """Holds the client back while very much audio waits for the engine, so that memory stays bounded."""
-        limit = int(self._settings.max_backlog_s * SAMPLE_RATE)
-        while (needed := self._engine.earliest_needed) is not None and self._timeline.end - needed > limit:
-            self._progress.clear()
-            await self._progress.wait()
-
-    def _apply(self, events: list[SegmentEvent]) -> None:
-        for event in events:
-            if isinstance(event, SegmentStarted):
-                self._engine.begin(event.number, event.start)
-                self._outbox.post(wire.SpeechStart(segment=event.number, start_ms=samples_to_ms(event.start)))
-                continue
-            end = min(event.end, self._timeline.end)
-            if isinstance(event, SegmentPaused):
-                self._engine.pause(event.number, end)
-            else:
-                self._endpoint_at[event.number] = time.monotonic()
-                self._engine.end(event.number, end)
-                metrics.SEGMENTS.labels(reason=event.reason).inc()
+        self._heard_at = math.inf  # who is held back is not silent
+        for start in range(0, len(samples), SLICE):
+            piece = samples[start : start + SLICE]
+            await self._journal.append(piece)
+            await self._transcriber.feed(piece)
 
     async def _refuse_late_audio(self) -> None:
         """After `stop`: reads on, so that the client's close is seen, and says once that audio came too late."""
@@ -266,6 +263,33 @@ class LiveSession:
             if message.get("bytes") is not None and not told:
                 told = True
                 self._post_error(ClientError("Audio came after stop; it was not recorded.", code="audio_after_stop"))
+
+    # --- watches
+
+    async def _watch_idle(self) -> ParleyError:
+        """Returns when the client has been silent for too long. Who is held back is not silent."""
+        idle_s = self._settings.idle_timeout_s
+        while True:
+            left_s = self._heard_at + idle_s - time.monotonic()
+            if left_s <= 0:
+                return ClientError(
+                    f"No audio came for {idle_s:g} s, so the recording was closed; ping keeps a silent session open.",
+                    code="no_audio",
+                )
+            await asyncio.sleep(min(left_s, idle_s))
+
+    async def _watch_over(self) -> None:
+        """Says now and then that the session lives: to the client, and to whoever looks for abandoned recordings."""
+        for tick in itertools.count(1):
+            sent = self._outbox.sent
+            await asyncio.sleep(_SIGN_EVERY_S)
+            if self._outbox.sent == sent:
+                self._outbox.post(wire.Pong())
+            if tick % _SIGNS_PER_TOUCH == 0:
+                await insist(self._writer.touch, self)
+
+    async def _await_orders(self) -> ParleyError:
+        return await asyncio.shield(self._ordered)
 
     # --- words out
 
@@ -281,68 +305,33 @@ class LiveSession:
             self._outbox.abandon()
         return None
 
-    async def _run_engine(self) -> ParleyError | None:
-        """Serves the engine until it is done; an error where no engine will ever serve this session again."""
-        try:
-            await self._engine.run()
-        except EngineError as error:
-            return error
-        return None
+    def on_text(self, message: wire.SpeechStart | wire.Partial) -> None:
+        """Revisions grow even where a segment is begun again at another engine."""
+        if isinstance(message, wire.Partial):
+            message = message.model_copy(update={"revision": self._revision})
+            self._revision += 1
+        self._outbox.post(message)
 
-    async def _relay(self) -> None:
-        """Passes on what the engine says: partials at once, finals to be stored first."""
-        async for event in self._engine.events():
-            match event:
-                case PartialText():
-                    self._on_partial(event)
-                case Segment():
-                    self._finals.put_nowait(event)
-                case EngineAway(reason):
-                    message = f"The text is delayed; the audio is kept. {reason}"
-                    self._on_trouble(EngineError(message, code="engine_unavailable"))
-                case EngineBack():
-                    self._troubled.discard("engine_unavailable")
-        self._finals.put_nowait(None)
-
-    async def _store_finals(self) -> None:
-        """A final is in PostgreSQL before the client sees it (invariant 4)."""
-        while (segment := await self._finals.get()) is not None:
-            await self._store_final(segment)
-
-    async def _store_final(self, segment: Segment) -> None:
-        """A final is never beyond the durable audio, so whoever resumes needs no more than that (invariant 3)."""
-        await self._journal.until_durable(segment.end)
-        await self._stored(lambda: self._recordings.add_segment(self._recording_id, segment))
+    def on_final(self, segment: Segment) -> None:
+        """It is stored: the client may see it."""
         self._outbox.post(wire.Final.of(segment))
+        self._progress.set()
         if self._no_words.heard(segment):
             self._tell_of_no_words()
-        metrics.FINAL_LATENCY_S.observe(time.monotonic() - self._endpoint_at.pop(segment.number))
-        self._progress.set()
 
-    def _on_partial(self, partial: PartialText) -> None:
-        lag = max(0, self._timeline.end - partial.covered_until)
-        metrics.PARTIAL_LAG_S.observe(lag / SAMPLE_RATE)
-        self._outbox.post(
-            wire.Partial(
-                segment=partial.segment,
-                revision=partial.revision,
-                start_ms=samples_to_ms(partial.start),
-                committed=partial.committed,
-                tentative=partial.tentative,
-                lag_ms=samples_to_ms(lag),
-            )
-        )
-
-    def _on_durable(self, samples: int) -> None:
-        self._troubled.discard("storage_unavailable")
-        self._progress.set()
-        self._outbox.post(wire.Ack(samples=samples))
-
-    def _on_trouble(self, error: ParleyError) -> None:
+    def on_trouble(self, error: ParleyError) -> None:
         """Tells the client of a part that is away, once for each time that it goes."""
         if error.code not in self._troubled:
             self._troubled.add(error.code)
             self._post_error(error)
+
+    def on_recovery(self, code: str) -> None:
+        self._troubled.discard(code)
+
+    def _on_durable(self, samples: int) -> None:
+        self._troubled.discard("storage_unavailable")
+        self._progress.set()
+        self._outbox.post(wire.Ack(samples=resume_point(samples, self._sample_rate)))
 
     def _tell_of_no_words(self) -> None:
         message = (
@@ -356,71 +345,92 @@ class LiveSession:
         metrics.ERRORS.labels(code=error.code).inc()
         self._outbox.post(wire.Error.of(error))
 
+    def _post_closed(self) -> None:
+        duration_ms = samples_to_ms(self._journal.durable)
+        self._outbox.post(wire.Closed(recording_id=self.recording_id, duration_ms=duration_ms))
+
+    async def _publish(self, kind: str) -> None:
+        await self._gateway.events.publish(self._writer.owner, kind, self.recording_id)
+
     # --- the end
 
-    async def _drain(self, under_way: list[asyncio.Task[None]], state: RecordingState) -> ParleyError | None:
-        """Finishes what is under way, closes the recording in `state` and says `closed`; or says what is missing."""
-        limit_s = self._settings.drain_timeout_s
-        await self._end_of_audio()
-        waiting = set(under_way)
-        while waiting:
-            self._progress.clear()
-            progress = asyncio.create_task(self._progress.wait())
-            done, _ = await asyncio.wait({*waiting, progress}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            progress.cancel()
-            waiting -= done
-            if not done:
-                await self._rescue()
-                error = EngineError(
-                    f"The last words were not written down: nothing came for {limit_s:g} s."
-                    f" The audio up to {samples_to_ms(self._journal.durable)} ms is kept.",
-                    code="drain_timeout",
-                )
-                self._post_error(error)
+    async def _end(self, error: ParleyError | None, under_way: _UnderWay) -> ParleyError | None:
+        """What is to be done because of `error` (None: `stop`); what the session ended with."""
+        if isinstance(error, ClientGone | GoingAway):
+            await self._leave(under_way, wait_for_words=isinstance(error, ClientGone))
+        if error is not None:
+            self._post_error(error)
+        if isinstance(error, ClientGone | GoingAway | Superseded | NotFound | DrainTimeout):
+            return error
+        if error is None:
+            async with background(self._refuse_late_audio()):
+                failure = await self._drain(under_way, "finished")
+        else:
+            failure = await self._drain(under_way, "interrupted")
+        return await self._end(failure, under_way) if failure else error
+
+    async def _leave(self, under_way: _UnderWay, *, wait_for_words: bool) -> None:
+        """Makes durable what came, and lets those segments have their finals that have ended."""
+        await self._journal.close()
+        self._transcriber.leave()
+        waiting = [under_way.journal, under_way.words] if wait_for_words else [under_way.journal]
+        await asyncio.wait(waiting, timeout=_LEAVE_S)
+
+    async def _drain(self, under_way: _UnderWay, state: RecordingState) -> ParleyError | None:
+        """Finishes what is under way, closes the recording in `state` and says `closed`; or what kept it from that."""
+        await self._take(self._decoder.flush())
+        await self._journal.close()
+        self._transcriber.finish()
+        while not under_way.done:
+            if (error := await self._next_outcome(under_way)) is not None:
                 return error
-        await self._close_recording(state)
-        duration_ms = samples_to_ms(self._journal.durable)
-        self._outbox.post(wire.Closed(recording_id=self._recording_id, duration_ms=duration_ms))
+        if (error := await outcome_of(self._close_recording(state))) is not None:
+            return error
+        self._post_closed()
         return None
 
-    async def _end_of_audio(self) -> None:
-        await self._take(self._decoder.flush())
-        self._vad.pad()
-        await self._vad.settled()
-        self._apply(self._segmenter.finalize(self._timeline.end, "stop"))
-        self._engine.close()
-        await self._journal.close()
+    async def _next_outcome(self, under_way: _UnderWay) -> ParleyError | None:
+        """Waits until something has come to its end, or was achieved, or for too long: what failed, if anything did."""
+        progress = self._transcriber.progress
+        self._progress.clear()
+        moved = asyncio.create_task(self._progress.wait())
+        waiting = [task for task in under_way if not task.done()]
+        limit_s = self._settings.drain_timeout_s
+        done, _ = await asyncio.wait([*waiting, moved], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        moved.cancel()
+        if not done and self._transcriber.progress == progress:
+            return await self._give_up()
+        return next((error for task in waiting if task in done and (error := task.result()) is not None), None)
+
+    async def _give_up(self) -> DrainTimeout:
+        """The last words come later: a gateway writes them once an engine is there, the client's own or another."""
+        with contextlib.suppress(TimeoutError, ParleyError):
+            async with asyncio.timeout(_LEAVE_S):
+                await self._writer.stop()
+        return DrainTimeout(
+            f"The last words are not written down yet: nothing came for {self._settings.drain_timeout_s:g} s."
+            f" The audio up to {samples_to_ms(self._journal.durable)} ms is kept, and its words will come."
+        )
 
     async def _close_recording(self, state: RecordingState) -> None:
         """Marks the recording's end; one that never had a sample is not kept."""
         if self._journal.durable:
-            await self._stored(lambda: self._recordings.finish(self._recording_id, state))
-            await self._events.publish(self._owner, "updated", self._recording_id)
+            await insist(lambda: self._writer.finish(state), self)
+            await self._publish("updated")
         else:
-            await self._stored(lambda: self._recordings.delete(self._recording_id))
-            await self._events.publish(self._owner, "deleted", self._recording_id)
+            await insist(self._writer.discard, self)
+            await self._publish("deleted")
 
-    async def _rescue(self) -> None:
-        """Where a session could not end as it should, its recording is at least marked as interrupted."""
-        with contextlib.suppress(TimeoutError, BackendError):
-            async with asyncio.timeout(_RESCUE_TIMEOUT_S):
-                await self._recordings.finish(self._recording_id, "interrupted")
-                await self._events.publish(self._owner, "updated", self._recording_id)
 
-    async def _heartbeat(self) -> None:
-        while True:
-            await asyncio.sleep(_HEARTBEAT_S)
-            await self._stored(lambda: self._recordings.touch(self._recording_id))
-
-    async def _stored(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Writes to PostgreSQL, again and again while it is away: nothing that was accepted is given up."""
-        while True:
-            try:
-                await write()
-            except BackendError as error:
-                _log.warning("not stored yet", error=error.message)
-                self._on_trouble(error)
-                await asyncio.sleep(_STORE_RETRY_S)
-            else:
-                self._troubled.discard("database_unavailable")
-                return
+async def _take_over(gateway: Gateway, token: str, owner: str) -> RecordingWriter:
+    """The recording that a resume token names. Raises ClientError for a token that is no good."""
+    try:
+        recording_id = str(gateway.resume_tokens.loads(token, max_age=gateway.settings.resume_token_max_age_s))
+        return await RecordingWriter.take_over(gateway.pool, owner, recording_id)
+    except SignatureExpired as error:
+        signed = f"{error.date_signed:%Y-%m-%d %H:%M} UTC" if error.date_signed else "too long ago"
+        raise ClientError(f"The resume token is of {signed}, which is too old.", code="resume_expired") from None
+    except BadSignature:
+        raise ClientError("The resume token was not made by this server.", code="resume_invalid") from None
+    except NotFound as error:
+        raise ClientError(f"{error.message} It cannot be resumed.", code="resume_invalid") from None

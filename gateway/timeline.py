@@ -10,13 +10,13 @@ _FIRST_CAPACITY = SAMPLE_RATE
 class Timeline:
     """Samples from `start` up to `end`; appended at the end, forgotten from the start. One growing buffer."""
 
-    def __init__(self) -> None:
-        self.start = 0
+    def __init__(self, start: int = 0) -> None:
+        self.start = start
         """The first sample that is still here."""
-        self.end = 0
-        """The count of samples that came."""
+        self.end = start
+        """The sample after the last that came."""
         self._buffer: Samples = np.empty(_FIRST_CAPACITY, np.int16)
-        self._origin = 0  # the sample at the buffer's beginning
+        self._origin = start  # the sample at the buffer's beginning
 
     def append(self, samples: Samples) -> None:
         """Adds samples of shape (n,), int16."""

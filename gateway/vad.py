@@ -51,6 +51,16 @@ class VadStream:
         if missing := -self._waiting % FRAME:
             self.feed(np.zeros(missing, np.int16))
 
+    def restart(self, samples: Samples) -> None:
+        """Forgets all it was fed: `samples` of shape (n,) come next, for a detector that has heard nothing before.
+
+        To be called where nothing is under way: from `on_frames`, or when it is settled.
+        """
+        self.state = np.zeros((2, STATE), np.float32)
+        self._tail = np.zeros(CONTEXT, np.int16)
+        self._chunks, self._waiting = [], 0
+        self.feed(samples)
+
     async def settled(self, *, all_but: int = 0) -> None:
         """Waits until `on_frames` was told all whole frames of all but so many samples. Raises what went wrong."""
         while self._busy and self._waiting + self._taken > all_but:

@@ -2,13 +2,13 @@
 
 import re
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from gateway.durable import ListParts, read_recording
 from parley.audio import SAMPLE_RATE
 from parley.blobs import Blobs
 from parley.errors import ClientError
-from parley.store.recordings import AudioPart
 
 HEADER_BYTES = 44
 _SAMPLE_BYTES = 2
@@ -38,20 +38,17 @@ class WavFile:
         """Bytes of the whole file."""
         return HEADER_BYTES + self.samples * _SAMPLE_BYTES
 
-    def samples_in(self, start: int, end: int) -> tuple[int, int]:
-        """The samples [first, last) that bytes [start, end) of the file touch: these parts are needed to read them."""
-        first = max(0, start - HEADER_BYTES) // _SAMPLE_BYTES
-        return first, max(first, -(-(end - HEADER_BYTES) // _SAMPLE_BYTES))
-
-    async def read(self, blobs: Blobs, parts: Sequence[AudioPart], start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes [start, end) of the file, a part at a time. `parts` are in order and cover them."""
+    async def read(self, blobs: Blobs, list_parts: ListParts, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes [start, end) of the file, some seconds at a time. `list_parts` tells the parts that hold samples."""
         if start < HEADER_BYTES:
             yield header(self.samples)[start:end]
-        for part in parts:
-            first = HEADER_BYTES + part.start * _SAMPLE_BYTES
-            last = HEADER_BYTES + min(part.end, self.samples) * _SAMPLE_BYTES
-            if last > start and first < end:
-                yield await blobs.get_range(part.blob_key, max(start, first) - first, min(end, last) - first)
+        first = max(0, start - HEADER_BYTES) // _SAMPLE_BYTES
+        last = max(first, -(-(end - HEADER_BYTES) // _SAMPLE_BYTES))
+        at = HEADER_BYTES + first * _SAMPLE_BYTES
+        async for samples in read_recording(blobs, list_parts, first, last):
+            data = samples.astype("<i2", copy=False).tobytes()
+            yield data[max(start - at, 0) : end - at]
+            at += len(data)
 
 
 def parse_range(value: str | None, size: int) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.sessions import Sessions
 from gateway.silero import SileroModel, model_path
 from gateway.vad import VoiceActivityDetector
 from parley import store
@@ -23,7 +24,7 @@ from parley.tasks import background
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Everything that the routes share; nothing in it belongs to one session."""
+    """Everything that the routes share; nothing in it belongs to one session alone."""
 
     settings: GatewaySettings
     pool: asyncpg.Pool
@@ -32,6 +33,7 @@ class Gateway:
     detector: VoiceActivityDetector
     engines: EnginePool
     resume_tokens: URLSafeTimedSerializer
+    sessions: Sessions
 
     def recordings(self, owner: str) -> store.Recordings:
         """All recordings that `owner` may see."""
@@ -63,6 +65,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 detector=VoiceActivityDetector(SileroModel(model_path()), tick_ms=settings.gateway.vad_tick_ms),
                 engines=engines,
                 resume_tokens=URLSafeTimedSerializer(settings.secret_key, salt="resume"),
+                sessions=Sessions(),
             )
     finally:
         await redis.aclose()

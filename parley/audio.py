@@ -4,6 +4,7 @@ Everything downstream (journal, voice activity detection, engine) sees the same 
 durable is exactly what was recognised.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,6 +51,25 @@ class AudioFormat:
         return np.dtype(_DTYPES[self.encoding]).itemsize * self.channels
 
 
+_WARM_UP = SAMPLE_RATE // 4
+"""Samples that a new resampler hears before its output is used: many times the length of libsoxr's filters."""
+
+_QUALITY = "VHQ"
+"""libsoxr computes it in double precision: one that begins elsewhere gives the same float32 to the last bit. With the
+usual `HQ`, one sample of some thousand would be rounded to another int16."""
+
+
+def resume_point(durable: int, sample_rate: int) -> int:
+    """The sample at 16 kHz from which a sender at `sample_rate` sends again where `durable` samples are kept.
+
+    It is a whole sample at both rates, and a resampler that begins there has settled when it comes to `durable`.
+    """
+    if sample_rate == SAMPLE_RATE:
+        return durable
+    step = SAMPLE_RATE // math.gcd(SAMPLE_RATE, sample_rate)
+    return max(0, durable - _WARM_UP) // step * step
+
+
 def _mulaw_table() -> npt.NDArray[np.float32]:
     """ITU-T G.711 mu-law, all 256 codes, float32 in [-1, 1]."""
     code = ~np.arange(256, dtype=np.uint8)
@@ -86,10 +106,12 @@ class StreamDecoder:
     The resampler (libsoxr) holds back some samples; `flush` gives them.
     """
 
-    def __init__(self, audio_format: AudioFormat) -> None:
+    def __init__(self, audio_format: AudioFormat, *, skip: int = 0) -> None:
+        """`skip`: how many samples at 16 kHz are there already, and are left out at the beginning."""
         self._format = audio_format
+        self._skip = skip
         self._resampler = (
-            soxr.ResampleStream(audio_format.sample_rate, SAMPLE_RATE, 1, dtype="float32")
+            soxr.ResampleStream(audio_format.sample_rate, SAMPLE_RATE, 1, dtype="float32", quality=_QUALITY)
             if audio_format.sample_rate != SAMPLE_RATE
             else None
         )
@@ -103,7 +125,10 @@ class StreamDecoder:
                 f" {fmt.channels} channel(s) takes {fmt.bytes_per_frame} bytes each.",
                 code="malformed_audio",
             )
-        raw = np.frombuffer(data, dtype=_DTYPES[fmt.encoding])
+        return self._beyond(self._decode(np.frombuffer(data, dtype=_DTYPES[fmt.encoding])))
+
+    def _decode(self, raw: npt.NDArray[np.generic]) -> Samples:
+        fmt = self._format
         if self._resampler is None and fmt.channels == 1 and fmt.encoding == "pcm_s16le":
             return raw.astype(np.int16, copy=False)
         mono = self._mono(self._floats(raw))
@@ -115,7 +140,15 @@ class StreamDecoder:
         """The samples that the resampler still holds, shape (n,) int16. The decoder takes no more afterwards."""
         if self._resampler is None:
             return np.empty(0, np.int16)
-        return to_int16(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
+        return self._beyond(to_int16(self._resampler.resample_chunk(np.empty(0, np.float32), last=True)))
+
+    def _beyond(self, samples: Samples) -> Samples:
+        """What lies behind the samples that are left out."""
+        if not self._skip:
+            return samples
+        left_out = min(self._skip, len(samples))
+        self._skip -= left_out
+        return samples[left_out:]
 
     def _floats(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         if self._format.encoding in _LAW_TABLES:

@@ -196,6 +196,12 @@ class EngineStream:
         self._open[number].end = end
         self._push()
 
+    def abandon_open(self) -> None:
+        """Lets go of the segment that has not ended: it gets no final here."""
+        for segment in [segment for segment in self._open.values() if segment.end is None]:
+            del self._open[segment.number]
+        self._wake.set()
+
     def more_audio(self) -> None:
         """The audio source has grown."""
         if self._open:
@@ -205,6 +211,11 @@ class EngineStream:
         """No more segments come; `run` ends, and with it `events`, when every segment has its final."""
         self._closing = True
         self._wake.set()
+
+    @property
+    def is_away(self) -> bool:
+        """No engine serves the session now."""
+        return self._stream is None
 
     @property
     def earliest_needed(self) -> int | None:

@@ -12,6 +12,12 @@ JOURNAL_SECONDS = Counter("parley_gateway_journal_seconds", "Seconds of audio ma
 JOURNAL_WRITE_S = Histogram(
     "parley_gateway_journal_write_seconds", "Time to make one part durable.", buckets=_LATENCY_S
 )
+COMPACTIONS = Counter(
+    "parley_gateway_compactions",
+    "Attempts to make one file of a closed recording's audio, by outcome: compacted, superseded (somebody came back),"
+    " held_up (a store was away), failed (audio missing or damaged).",
+    ["outcome"],
+)
 VAD_BATCH = Histogram(
     "parley_gateway_vad_batch_frames", "Frames in one call of the detector.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,8 +21,9 @@ def serve(
     max_message_bytes: int,
     drain_s: int,
     on_server: Callable[[Callable[[], None]], None] = lambda _stop: None,
+    before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what is open within `drain_s` seconds.
+    """Serves until SIGTERM or SIGINT, then awaits `before_stop` and finishes what is open within `drain_s` seconds.
 
     `max_message_bytes` is the largest WebSocket message that is read at all. `on_server` is given a function that
     stops the server from within.
@@ -42,7 +43,7 @@ def serve(
         timeout_graceful_shutdown=drain_s,
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, before_stop)
 
     def stop() -> None:
         server.should_exit = True
@@ -54,3 +55,16 @@ def serve(
     # Where the application cannot start, uvicorn exits; the caller knows the reason and says it.
     with contextlib.suppress(SystemExit):
         server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which closes WebSockets the moment it stops, with time for the application before that."""
+
+    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], Awaitable[None]] | None) -> None:
+        super().__init__(config)
+        self._before_stop = before_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._before_stop is not None:
+            await self._before_stop()
+        await super().shutdown(sockets)

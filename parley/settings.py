@@ -96,7 +96,13 @@ class GatewaySettings(_Slice):
     drain_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds without any progress after which a stopped session no longer waits for its last finals."""
     max_backlog_s: float = Field(default=120.0, ge=40)
-    """Seconds of audio that may wait for an engine; then the client is read no faster than the engine decodes."""
+    """Seconds of audio that may wait for an engine; then the client is read no faster than the engine decodes. Where no
+    engine is there at all, the audio is kept and its text comes later."""
+    resume_token_max_age_s: int = Field(default=604_800, gt=0)
+    """Seconds for which a recording can be resumed after its client last connected."""
+    abandoned_after_s: float = Field(default=120.0, ge=30)
+    """Seconds without a sign of a recording's client after which its last words are written and it is closed as
+    interrupted. It can still be resumed."""
     max_frame_bytes: int = Field(default=1_048_576, ge=4096, le=16_000_000)
     """Bytes of one audio message at most."""
     journal_part_s: float = Field(default=2.0, gt=0, le=60)
@@ -134,6 +140,8 @@ class EngineSettings(_Slice):
     """Numbers of the GPUs; the model is loaded on each, and whichever is free takes the next batch."""
     compute_type: str = "auto"
     """CTranslate2 compute type (`int8`, `float16`, …); `auto`: int8 on a CPU, float16 on a GPU."""
+    cores: int = Field(default=0, ge=0)
+    """CPU cores that this engine may use; 0: all. `parley up` shares the machine's out among its engines."""
     cpu_threads: int = Field(default=0, ge=0)
     """Threads of one decode on a CPU; 0: one for small models, up to four for others."""
     replicas: int = Field(default=0, ge=0)
@@ -169,6 +177,18 @@ class EngineSettings(_Slice):
     """Seconds of one segment at most; a gateway cuts a second before, at the latest."""
 
 
+class UpSettings(_Slice):
+    """What `parley up` starts on this machine."""
+
+    gateways: int = Field(default=1, ge=1, le=64)
+    """Gateways. Without nginx the second listens on the port after the first's, and so on."""
+    engines: int = Field(default=1, ge=1, le=64)
+    """Engines, each with the model in its memory and its share of the cores."""
+    nginx: bool | None = None
+    """Whether nginx stands before the gateways, so that there is one address. Unset: with several, where it is
+    installed."""
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -198,6 +218,8 @@ class Settings(BaseSettings):
     """The gateway."""
     engine: EngineSettings = EngineSettings()
     """The stream engine."""
+    up: UpSettings = UpSettings()
+    """`parley up`."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

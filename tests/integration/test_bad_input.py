@@ -37,7 +37,7 @@ BAD_BEGINNINGS: list[tuple[Any, str, int, str]] = [
     (START | {"language": "de"}, "unsupported_language", 1008, "de"),
     (START | {"task": "translate"}, "unsupported_task", 1008, "translate"),
     (START | {"title": "a\0b"}, "malformed_message", 1007, "title"),
-    (START | {"resume": "token"}, "resume_unsupported", 1008, "resume"),
+    (START | {"resume": "token"}, "resume_invalid", 1008, "resume"),
     (1.6, "start_timeout", 1008, "1.5 s"),
 ]
 

@@ -132,11 +132,11 @@ async def test_a_client_that_vanishes_leaves_its_audio_and_its_words(server: Run
     async with httpx.AsyncClient(base_url=server.base_url) as client:
         for _ in range(100):
             recording = (await client.get(f"/api/v1/recordings/{ready.recording_id}")).json()
-            if recording["state"] != "recording":
+            if recording["duration_ms"] > 0:
                 break
             await asyncio.sleep(0.1)
         text = (await client.get(f"/api/v1/recordings/{ready.recording_id}/transcript?format=txt")).text
-    assert recording["state"] == "interrupted"
+    assert recording["state"] == "recording"  # whoever comes back goes on with it: test_resume.py
     assert recording["duration_ms"] > 0
     assert text.split("\n")[0] == clip.segments[0]
 

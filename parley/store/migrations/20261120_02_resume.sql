@@ -4,9 +4,11 @@
 -- migrate: apply
 ALTER TABLE recordings
     ADD COLUMN fence   bigint NOT NULL DEFAULT 1,
-    ADD COLUMN options jsonb  NOT NULL DEFAULT '{}';
+    ADD COLUMN options jsonb  NOT NULL DEFAULT '{}',
+    ADD COLUMN stopped boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN recordings.fence IS 'grows with each session that takes the recording over; only the newest writes';
 COMMENT ON COLUMN recordings.options IS 'how it is transcribed: language, task, vocabulary';
+COMMENT ON COLUMN recordings.stopped IS 'the client said stop: all of its audio is here, though its last finals may not be';
 CREATE INDEX recordings_under_way ON recordings (alive_at) WHERE state = 'recording';
 
 ALTER TABLE audio_parts ADD COLUMN ends_segment boolean NOT NULL DEFAULT false;
@@ -24,4 +26,4 @@ COMMENT ON COLUMN segments.continues IS 'the next segment begins there at once: 
 ALTER TABLE segments DROP COLUMN continues, DROP COLUMN resume_at;
 ALTER TABLE audio_parts DROP COLUMN ends_segment;
 DROP INDEX recordings_under_way;
-ALTER TABLE recordings DROP COLUMN options, DROP COLUMN fence;
+ALTER TABLE recordings DROP COLUMN stopped, DROP COLUMN options, DROP COLUMN fence;

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
@@ -12,7 +13,7 @@ from gateway import journal as journal_module
 from gateway.journal import Journal
 from parley.blobs import Blobs
 from parley.errors import BackendError
-from parley.store import Recordings
+from parley.store import RecordingWriter
 from parley.store.recordings import AudioPart
 
 PART_S = 0.01
@@ -21,6 +22,8 @@ PART = 160
 
 class Storage:
     """Object storage and rows in memory; each write fails as many times as the script says."""
+
+    recording_id, fence, samples = "r", 3, 0
 
     def __init__(self, *failures: bool) -> None:
         self.failures = iter(failures)
@@ -32,17 +35,20 @@ class Storage:
             raise BackendError("Storage is away.", code="storage_unavailable")
         self.blobs[key] = data
 
-    async def add_part(self, recording_id: str, part: AudioPart) -> None:
+    async def add_part(self, part: AudioPart) -> None:
         if next(self.failures, False):
             raise BackendError("The database is away.", code="database_unavailable")
         self.parts.append(part)
 
+    async def mark_part(self, end: int) -> None:
+        [at] = [index for index, part in enumerate(self.parts) if part.end == end]
+        self.parts[at] = replace(self.parts[at], ends_segment=True)
+
 
 def journal(storage: Storage, acks: list[int], troubles: list[str]) -> Journal:
     return Journal(
-        "r",
+        cast(RecordingWriter, storage),
         blobs=cast(Blobs, storage),
-        recordings=cast(Recordings, storage),
         part_s=PART_S,
         on_durable=acks.append,
         on_trouble=lambda error: troubles.append(error.code),
@@ -126,3 +132,44 @@ async def test_memory_stays_bounded_while_storage_is_away() -> None:
     await it.close()
     await running
     assert acks[-1] == appended * PART
+
+
+async def test_a_part_ends_where_the_client_ends_a_segment() -> None:
+    storage = Storage()
+    it = journal(storage, [], [])
+    running = asyncio.create_task(it.run())
+    await it.append(np.zeros(50, np.int16))
+    await it.end_segment()
+    await it.append(np.zeros(30, np.int16))
+    await it.until_durable(80)
+    await it.end_segment()
+    await it.close()
+    await running
+    assert [(part.start, part.end, part.ends_segment) for part in storage.parts] == [(0, 50, True), (50, 80, True)]
+
+
+async def test_what_is_not_durable_yet_can_be_had_from_memory() -> None:
+    storage = Storage()
+    storage.samples = 100
+    it = journal(storage, [], [])
+    await it.append(np.arange(50, dtype=np.int16))
+    await it.append(np.arange(50, 90, dtype=np.int16))
+    assert (it.durable, it.end) == (100, 190)
+    samples, ends_segment = it.tail(140)
+    assert (samples.tolist(), ends_segment) == (list(range(40, 90)), False)
+    await it.end_segment()
+    await it.append(np.zeros(7, np.int16))
+    samples, ends_segment = it.tail(140)
+    assert (len(samples), ends_segment) == (50, True)
+
+
+async def test_a_journal_goes_on_behind_what_is_durable() -> None:
+    storage = Storage()
+    storage.samples = 100
+    acks: list[int] = []
+    it = journal(storage, acks, [])
+    await it.append(np.zeros(20, np.int16))
+    await it.close()
+    await it.run()
+    assert [(part.start, part.end) for part in storage.parts] == [(100, 120)]
+    assert acks == [120]

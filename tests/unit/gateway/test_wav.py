@@ -28,11 +28,12 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
     return Blobs(f"file://{folder}")
 
 
+async def list_parts(first: int, last: int) -> list[AudioPart]:
+    return [part for part in PARTS if part.end > first and part.start < last]
+
+
 async def read(blobs: Blobs, start: int, end: int) -> bytes:
-    wav = WavFile(1000)
-    first, last = wav.samples_in(start, end)
-    parts = [part for part in PARTS if part.end > first and part.start < last]
-    return b"".join([piece async for piece in wav.read(blobs, parts, start, end)])
+    return b"".join([piece async for piece in WavFile(1000).read(blobs, list_parts, start, end)])
 
 
 async def test_the_whole_file_is_a_wav_of_all_samples(blobs: Blobs) -> None:

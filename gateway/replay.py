@@ -1,0 +1,40 @@
+"""Durable audio through a transcription again, up to where its recording stands."""
+
+import asyncio
+
+from gateway.durable import read_samples
+from gateway.transcription import STORE_RETRY_S, Listener, Transcription
+from gateway.wiring import Gateway
+from parley.errors import BackendError
+from parley.logs import get_logger
+from parley.store import RecordingWriter
+
+_log = get_logger(__name__)
+
+
+async def replay(
+    gateway: Gateway, writer: RecordingWriter, transcription: Transcription, until: int, listener: Listener
+) -> None:
+    """Feeds `transcription` with what is durable, from where it stands up to sample `until`.
+
+    Storage that is away is waited for. Raises ParleyError where the audio is missing or damaged.
+    """
+    while transcription.end < until:
+        try:
+            await _replay(gateway, writer, transcription, until)
+        except BackendError as error:
+            _log.warning("replay held up", error=error.message)
+            listener.on_trouble(error)
+            await asyncio.sleep(STORE_RETRY_S)
+        else:
+            listener.on_recovery("storage_unavailable")
+
+
+async def _replay(gateway: Gateway, writer: RecordingWriter, transcription: Transcription, until: int) -> None:
+    parts = await gateway.recordings(writer.owner).parts(writer.recording_id, transcription.end, until)
+    for part in parts:
+        end = min(part.end, until)
+        async for samples in read_samples(gateway.blobs, [part], transcription.end, end):
+            await transcription.feed(samples)
+        if part.ends_segment and end == part.end:
+            await transcription.finalize()
