@@ -109,6 +109,7 @@ class LiveSession:
     async def open(cls, gateway: Gateway, websocket: WebSocket, start: wire.Start, owner: str) -> "LiveSession":
         """A new recording, or one that goes on; answers `ready`. Raises ParleyError where that is not possible."""
         start.audio_format()
+        gateway.sessions.check_open()
         if start.resume is None:
             options = start.model_dump(include={"language", "task", "vocabulary"}, exclude_none=True, mode="json")
             writer = RecordingWriter.new(gateway.pool, owner, options)
@@ -378,7 +379,8 @@ class LiveSession:
 
     async def _drain(self, under_way: _UnderWay, state: RecordingState) -> ParleyError | None:
         """Finishes what is under way, closes the recording in `state` and says `closed`; or what kept it from that."""
-        await self._take(self._decoder.flush())
+        if state == "finished":
+            await self._take(self._decoder.flush())
         await self._journal.close()
         self._transcriber.finish()
         while not under_way.done:

@@ -38,10 +38,14 @@ class Sessions:
         self._none_left.set()
         self.going_away = False
 
-    def add(self, session: Session) -> None:
-        """Tells whoever had the recording here that it goes on elsewhere. Raises GoingAway where this gateway stops."""
+    def check_open(self) -> None:
+        """Raises GoingAway where this gateway stops."""
         if self.going_away:
             raise GoingAway
+
+    def add(self, session: Session) -> None:
+        """Tells whoever had the recording here that it goes on elsewhere. Raises GoingAway where this gateway stops."""
+        self.check_open()
         if (older := self._sessions.get(session.recording_id)) is not None:
             older.end(Superseded("This recording goes on in another session."))
         self._sessions[session.recording_id] = session

@@ -48,7 +48,10 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when a session could begin now, else 503; each part with what is wrong with it. Redis may be away."""
+    """200 when a session could begin now, else 503; each part with what is wrong with it. Redis may be away.
+
+    A gateway that stops says 503 with all parts in order, so that nobody new is sent to it.
+    """
     gateway: Gateway = request.app.state.gateway
     database, storage, events, _ = await asyncio.gather(
         _said(gateway.recordings("readiness").page(count=1)),
@@ -59,7 +62,7 @@ async def readyz(request: Request) -> Response:
     engines = gateway.engines.states()
     engine = _none_ready(engines)
     parts = {"database": database, "storage": storage, "engine": engine, "events": events}
-    ready = not (database or storage or engine)
+    ready = not (database or storage or engine or gateway.sessions.going_away)
     body = {
         "status": "ready" if ready else "unavailable",
         "parts": {k: v or "ok" for k, v in parts.items()},
