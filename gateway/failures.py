@@ -25,7 +25,7 @@ _STATUSES: tuple[tuple[type[ParleyError], int], ...] = (
     (BackendError, 503),
     (EngineError, 503),
 )
-_STATUS_OF_CODE = {"still_recording": 409, "forbidden_origin": 403, "range_not_satisfiable": 416}
+_STATUS_OF_CODE = {"still_recording": 409, "forbidden_origin": 403, "range_not_satisfiable": 416, "going_away": 503}
 
 
 def close_code(error: ParleyError | None) -> int:

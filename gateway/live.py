@@ -20,6 +20,10 @@ _log = get_logger(__name__)
 async def live(websocket: WebSocket) -> None:
     """One connection, from its first message to its close."""
     gateway: Gateway = websocket.app.state.gateway
+    if gateway.sessions.going_away:
+        # While it is still HTTP, so that a proxy asks another gateway in place of this one.
+        await websocket.send_denial_response(error_response(GoingAway(), websocket.state.request_id))
+        return
     await websocket.accept()
     error: ParleyError | None = None
     try:

@@ -16,17 +16,24 @@ _NOT_BUILT = """<!doctype html><html lang="en"><title>Parley</title>
 <p>Parley is running, but its page is not built yet.</p><p>Run <code>make web</code>, then start Parley again.</p>"""
 
 
+_FOR_GOOD = "public, max-age=31536000, immutable"
+"""The names of the build's assets hold a hash of what is in them."""
+
+
 class _Files(StaticFiles):
     """The build's files. A path that is none of them gets the app, which says so, where a browser asks for a page."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         try:
-            return await super().get_response(path, scope)
+            response = await super().get_response(path, scope)
         except HTTPException as error:
             asks_for_page = "text/html" in Headers(scope=scope).get("accept", "")
             if error.status_code != 404 or not asks_for_page or path.startswith("api"):
                 raise
             return FileResponse(Path(str(self.directory)) / "index.html", 404, headers={"Cache-Control": "no-cache"})
+        if path.startswith("assets/"):
+            response.headers["Cache-Control"] = _FOR_GOOD
+        return response
 
 
 def web_routes(folder: Path) -> list[BaseRoute]:

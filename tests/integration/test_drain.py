@@ -11,7 +11,8 @@ import numpy as np
 
 from parley import wire
 from parley.embedded.server import RunningServer
-from tests.integration.test_resume import SPEECH, chunked, hear, opened, ready_of, stored
+from tests.integration.live import chunked
+from tests.integration.test_resume import SPEECH, hear, opened, ready_of, stored
 
 
 def gateway_pid(server: RunningServer) -> int:

@@ -96,14 +96,15 @@ async def test_segments_that_the_client_ended_are_ended_there_again(server: Runn
     stop = {"type": "stop"}
     whole = await converse(server.base_url, START, *chunked(head), finalize, *chunked(tail), stop)
     connection, heard = await opened(server)
-    for item in [*chunked(head), json.dumps(finalize), *chunked(tail)]:
+    spoken: list[bytes | str] = [*chunked(head), json.dumps(finalize), *chunked(tail)]
+    for item in spoken:
         await connection.send(item)
     while not any(ack.samples >= len(head) for ack in heard.of(wire.Ack)):
         heard.messages.append(wire.parse_server_message(str(await connection.recv())))
     connection.transport.abort()
     ready = ready_of(heard)
     second, again = await opened(server, resume=ready.resume_token)
-    rest = [*chunked(SPEECH[ready_of(again).next_sample : 80_000]), json.dumps(stop)]
+    rest: list[bytes | str] = [*chunked(SPEECH[ready_of(again).next_sample : 80_000]), json.dumps(stop)]
     for item in rest:
         await second.send(item)
     await hear(second, again)
