@@ -6,7 +6,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.admission import check_origin, owner_of
 from gateway.failures import close_code
+from gateway.openapi import error_response
 from gateway.session import LiveSession
+from gateway.sessions import GoingAway
 from gateway.wiring import Gateway
 from parley import metrics, wire
 from parley.errors import ClientError, ParleyError

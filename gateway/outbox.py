@@ -17,6 +17,7 @@ class ClientStalled(ClientError):
     """The client does not read what it is sent."""
 
     code = "client_stalled"
+    retryable = True
 
 
 class Outbox:

@@ -5,10 +5,10 @@
 
 How it ends:
 
-    stop                          every final is written, the recording is finished, `closed`
-    bad audio, a silent client    the same, but the recording is interrupted, and the client is told why
-    connection lost, going away   the recording stays open: whoever resumes it goes on with the open segment
-    taken over, deleted           at once; another session has the recording, or nobody
+    stop                              every final is written, the recording is finished, `closed`
+    bad audio                         the same, but the recording is interrupted, and the client is told why
+    client gone or silent, going away the recording stays open: whoever resumes it goes on with the open segment
+    taken over, deleted               at once; another session has the recording, or nobody
 """
 
 import asyncio
@@ -51,12 +51,20 @@ class ClientGone(ClientError):
     code = "client_gone"
 
 
+class ClientSilent(ClientError):
+    """Neither audio nor a sign of life: the client hangs, or the connection is dead and nobody said so."""
+
+    code = "no_audio"
+    retryable = True
+
+
 class DrainTimeout(EngineError):
     """The last words of a stopped recording do not come."""
 
     code = "drain_timeout"
 
 
+_Away = ClientGone | ClientSilent | ClientStalled
 _Outcome = asyncio.Task[ParleyError | None]
 
 
@@ -273,9 +281,8 @@ class LiveSession:
         while True:
             left_s = self._heard_at + idle_s - time.monotonic()
             if left_s <= 0:
-                return ClientError(
-                    f"No audio came for {idle_s:g} s, so the recording was closed; ping keeps a silent session open.",
-                    code="no_audio",
+                return ClientSilent(
+                    f"No audio came for {idle_s:g} s, so the session was closed; ping keeps a silent one open."
                 )
             await asyncio.sleep(min(left_s, idle_s))
 
@@ -357,11 +364,11 @@ class LiveSession:
 
     async def _end(self, error: ParleyError | None, under_way: _UnderWay) -> ParleyError | None:
         """What is to be done because of `error` (None: `stop`); what the session ended with."""
-        if isinstance(error, ClientGone | GoingAway):
-            await self._leave(under_way, wait_for_words=isinstance(error, ClientGone))
+        if isinstance(error, GoingAway | _Away):
+            await self._leave(under_way, wait_for_words=isinstance(error, _Away))
         if error is not None:
             self._post_error(error)
-        if isinstance(error, ClientGone | GoingAway | Superseded | NotFound | DrainTimeout):
+        if isinstance(error, GoingAway | _Away | Superseded | NotFound | DrainTimeout):
             return error
         if error is None:
             async with background(self._refuse_late_audio()):

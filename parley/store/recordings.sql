@@ -6,6 +6,7 @@ SELECT * FROM recording_list WHERE id = :id AND owner = :owner;
 -- name: list_recordings
 SELECT * FROM recording_list
 WHERE owner = :owner
+  AND NOT (samples = 0 AND state = 'interrupted') -- begun, and cut off before anything of it was kept
   AND (CAST(:before_created AS timestamptz) IS NULL
        OR (created_at, id) < (CAST(:before_created AS timestamptz), CAST(:before_id AS uuid)))
 ORDER BY created_at DESC, id DESC

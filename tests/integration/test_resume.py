@@ -191,16 +191,18 @@ async def test_a_recording_whose_client_never_comes_back_is_closed_with_all_its_
     while not any(ack.samples >= len(SPEECH) - 32_000 for ack in heard.of(wire.Ack)):
         heard.messages.append(wire.parse_server_message(str(await connection.recv())))
     connection.transport.abort()
+    silent, never_spoke = await opened(server)
+    silent.transport.abort()
     await asyncio.sleep(1)
     assert (await stored(server, heard.recording_id))[0]["state"] == "recording"
     database = await asyncpg.connect(database_url(server))
     try:
         async with asyncio.timeout(40):
+            await _let_time_pass(database, never_spoke.recording_id)
+            await _let_time_pass(database, heard.recording_id)
             while await _state(database, heard.recording_id) != "interrupted":
-                await database.execute(
-                    "UPDATE recordings SET alive_at = now() - interval '10 minutes' WHERE id = $1 AND fence = 1",
-                    heard.recording_id,
-                )
+                await asyncio.sleep(0.3)
+            while await _state(database, never_spoke.recording_id) is not None:
                 await asyncio.sleep(0.3)
     finally:
         await database.close()
@@ -209,5 +211,10 @@ async def test_a_recording_whose_client_never_comes_back_is_closed_with_all_its_
     assert [one["text"] for one in segments] == [final.text for final in whole.of(wire.Final)]
 
 
-async def _state(database: asyncpg.Connection, recording_id: str) -> str:
-    return str(await database.fetchval("SELECT state FROM recordings WHERE id = $1", recording_id))
+async def _let_time_pass(database: asyncpg.Connection, recording_id: str) -> None:
+    await database.execute("UPDATE recordings SET alive_at = now() - interval '10 minutes' WHERE id = $1", recording_id)
+
+
+async def _state(database: asyncpg.Connection, recording_id: str) -> str | None:
+    state: str | None = await database.fetchval("SELECT state FROM recordings WHERE id = $1", recording_id)
+    return state
