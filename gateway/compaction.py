@@ -7,6 +7,7 @@ deleted by the attempt after. A session that comes back to the recording wins; i
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import tempfile
@@ -107,7 +108,7 @@ class Compactor:
         Its blob goes again unless it was named, so that nothing is left behind a recording that was deleted meanwhile.
         (Where PostgreSQL went away it may have been named: it stays, and the next attempt knows.)
         """
-        with tempfile.TemporaryFile() as file:
+        async with _temporary_file() as file:
             await _encode(_gently(read_samples(self._blobs, parts, 0, merged.end)), file)
             file.seek(0)
             await self._blobs.put_file(merged.blob_key, file)
@@ -160,15 +161,28 @@ def _is_of_the_past(key: str, fence: int) -> bool:
     return written is not None and int(written["fence"] or 0) <= fence
 
 
+@contextlib.asynccontextmanager
+async def _temporary_file() -> AsyncIterator[BinaryIO]:
+    """A file without a name, of which a crash leaves nothing. To close it frees its space, which takes a while."""
+    file = await asyncio.to_thread(tempfile.TemporaryFile)
+    try:
+        yield file
+    finally:
+        await _to_its_end(file.close)
+
+
 async def _encode(blocks: AsyncIterator[Samples], file: BinaryIO) -> None:
     """Blocks of int16 mono at 16 kHz as one FLAC in `file`. Raises BackendError where the disk is full."""
     own = os.dup(file.fileno())  # libsndfile writes and closes it; through Python's file, errors would get lost
     try:
-        with soundfile.SoundFile(own, "w", SAMPLE_RATE, channels=1, subtype="PCM_16", format="FLAC") as flac:
+        flac = soundfile.SoundFile(own, "w", SAMPLE_RATE, channels=1, subtype="PCM_16", format="FLAC")
+        try:
             async for block in blocks:
                 await _to_its_end(partial(flac.write, block))
+        finally:
+            await _to_its_end(flac.close)
     except (soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
-        raise BackendError(f"No temporary file can be written: {error}.", code="storage_unavailable") from error
+        raise BackendError(f"No temporary file can be written: {error}", code="storage_unavailable") from error
 
 
 async def _equal(some: AsyncIterator[Samples], others: AsyncIterator[Samples]) -> bool:

@@ -14,8 +14,6 @@ How it ends:
 import asyncio
 import contextlib
 import itertools
-import math
-import time
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
@@ -24,38 +22,26 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.journal import Journal
 from gateway.outbox import ClientStalled, Outbox
+from gateway.reception import ClientGone, ClientSilent, Reception, error_message
 from gateway.sessions import GoingAway
 from gateway.transcriber import Transcriber
-from gateway.transcription import SLICE, insist
+from gateway.transcription import insist
 from gateway.watchdog import NoWords
 from gateway.wiring import Gateway
 from parley import metrics, wire
-from parley.audio import SAMPLE_RATE, Samples, StreamDecoder, resume_point
+from parley.audio import StreamDecoder, resume_point
 from parley.errors import ClientError, EngineError, NotFound, ParleyError
 from parley.logs import bind, get_logger
 from parley.store import RecordingWriter, Superseded
 from parley.tasks import background, outcome_of
 from parley.transcript import RecordingState, Segment, samples_to_ms
 
-_SIGN_EVERY_S = 4.0
-"""Seconds without a message to the client after which it is told that the session lives; it is promised 5."""
-_SIGNS_PER_TOUCH = 2
+_SIGN_EVERY_S = 2.5
+"""Seconds without a message to the client after which it is told that the session lives; it is promised one every 5."""
+_SIGNS_PER_TOUCH = 4
 _LEAVE_S = 5.0
 """Seconds for what is under way when the client is gone; whoever resumes does the rest again."""
 _log = get_logger(__name__)
-
-
-class ClientGone(ClientError):
-    """The connection was lost before `stop`."""
-
-    code = "client_gone"
-
-
-class ClientSilent(ClientError):
-    """Neither audio nor a sign of life: the client hangs, or the connection is dead and nobody said so."""
-
-    code = "no_audio"
-    retryable = True
 
 
 class DrainTimeout(EngineError):
@@ -89,11 +75,8 @@ class LiveSession:
         settings = gateway.settings
         self._gateway = gateway
         self._settings = settings
-        self._websocket = websocket
         self._writer = writer
         self._sample_rate = start.sample_rate
-        self._decoder = StreamDecoder(start.audio_format(), skip=writer.samples - next_sample)
-        self._heard_at = time.monotonic()
         self._troubled: set[str] = set()
         self._revision = 0
         self._no_words = NoWords(settings.no_words_after_s)
@@ -108,6 +91,8 @@ class LiveSession:
             on_trouble=self.on_trouble,
         )
         self._transcriber = Transcriber(gateway, writer, self._journal, self)
+        decoder = StreamDecoder(start.audio_format(), skip=writer.samples - next_sample)
+        self._reception = Reception(websocket, decoder, self._journal, self._transcriber, settings, self._outbox.post)
 
     @property
     def recording_id(self) -> str:
@@ -191,7 +176,7 @@ class LiveSession:
             journal = await begin(outcome_of(self._journal.run()))
             words = await begin(outcome_of(self._transcriber.run()))
             ordered = await begin(self._await_orders())
-            watches = [await begin(watch) for watch in (self._watch_idle(), outcome_of(self._watch_over()))]
+            watches = [await begin(watch) for watch in (self._reception.watch_idle(), outcome_of(self._watch_over()))]
             await self._publish("updated" if self._journal.durable else "created")
             error = await self._receive_unless(sending, journal, words, ordered, *watches)
             error = await self._end(error, _UnderWay(journal, words, ordered))
@@ -199,11 +184,9 @@ class LiveSession:
             await asyncio.wait([sending])
             return error
 
-    # --- audio in
-
     async def _receive_unless(self, *failing: asyncio.Task[ParleyError | None]) -> ParleyError | None:
         """Receives to the end, or until one of the `failing` tasks has an error: the session's end either way."""
-        receiving = asyncio.create_task(self._receive())
+        receiving = asyncio.create_task(self._reception.run())
         watched = {receiving, *failing}
         try:
             while True:
@@ -216,75 +199,6 @@ class LiveSession:
         finally:
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
-
-    async def _receive(self) -> ParleyError | None:
-        """Takes audio and messages until there are no more: None after `stop`, else what was wrong."""
-        while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return ClientGone("The connection was lost before stop.")
-            try:
-                if (data := message.get("bytes")) is not None:
-                    await self._on_audio(data)
-                elif isinstance(command := await self._parse(message["text"]), wire.Stop):
-                    return None
-                elif not isinstance(command, wire.Ping):
-                    continue
-            except ClientError as error:
-                return error
-            self._heard_at = time.monotonic()
-
-    async def _parse(self, text: str) -> wire.ClientMessage | None:
-        """Obeys a text message and returns it; None where it was no use, which the client is told."""
-        try:
-            message = wire.parse_client_message(text)
-            if isinstance(message, wire.Start):
-                raise ClientError("The session was started already.", code="malformed_message")
-        except ClientError as error:
-            self._post_error(error)
-            return None
-        if isinstance(message, wire.Ping):
-            self._outbox.post(wire.Pong())
-        elif isinstance(message, wire.Finalize):
-            await self._transcriber.finalize()
-        return message
-
-    async def _on_audio(self, data: bytes) -> None:
-        limit = self._settings.max_frame_bytes
-        if len(data) > limit:
-            raise ClientError(
-                f"An audio message of {len(data)} bytes is over the limit of {limit}.", code="frame_too_large"
-            )
-        await self._take(self._decoder.feed(data))
-
-    async def _take(self, samples: Samples) -> None:
-        metrics.AUDIO_SECONDS.inc(len(samples) / SAMPLE_RATE)
-        self._heard_at = math.inf  # who is held back is not silent
-        for start in range(0, len(samples), SLICE):
-            piece = samples[start : start + SLICE]
-            await self._journal.append(piece)
-            await self._transcriber.feed(piece)
-
-    async def _refuse_late_audio(self) -> None:
-        """After `stop`: reads on, so that the client's close is seen, and says once that audio came too late."""
-        told = False
-        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
-            if message.get("bytes") is not None and not told:
-                told = True
-                self._post_error(ClientError("Audio came after stop; it was not recorded.", code="audio_after_stop"))
-
-    # --- watches
-
-    async def _watch_idle(self) -> ParleyError:
-        """Returns when the client has been silent for too long. Who is held back is not silent."""
-        idle_s = self._settings.idle_timeout_s
-        while True:
-            left_s = self._heard_at + idle_s - time.monotonic()
-            if left_s <= 0:
-                return ClientSilent(
-                    f"No audio came for {idle_s:g} s, so the session was closed; ping keeps a silent one open."
-                )
-            await asyncio.sleep(min(left_s, idle_s))
 
     async def _watch_over(self) -> None:
         """Says now and then that the session lives: to the client, and to whoever looks for abandoned recordings."""
@@ -350,8 +264,7 @@ class LiveSession:
         self._post_error(EngineError(message, code="no_words", retryable=False))
 
     def _post_error(self, error: ParleyError) -> None:
-        metrics.ERRORS.labels(code=error.code).inc()
-        self._outbox.post(wire.Error.of(error))
+        self._outbox.post(error_message(error))
 
     def _post_closed(self) -> None:
         duration_ms = samples_to_ms(self._journal.durable)
@@ -371,7 +284,7 @@ class LiveSession:
         if isinstance(error, GoingAway | _Away | Superseded | NotFound | DrainTimeout):
             return error
         if error is None:
-            async with background(self._refuse_late_audio()):
+            async with background(self._reception.refuse_late_audio()):
                 failure = await self._drain(under_way, "finished")
         else:
             failure = await self._drain(under_way, "interrupted")
@@ -387,7 +300,7 @@ class LiveSession:
     async def _drain(self, under_way: _UnderWay, state: RecordingState) -> ParleyError | None:
         """Finishes what is under way, closes the recording in `state` and says `closed`; or what kept it from that."""
         if state == "finished":
-            await self._take(self._decoder.flush())
+            await self._reception.flush()
         await self._journal.close()
         self._transcriber.finish()
         while not under_way.done:

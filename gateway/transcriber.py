@@ -152,12 +152,12 @@ class Transcriber:
     async def _catch_up(self, transcription: Transcription) -> None:
         """Feeds what there is already; from then on it is fed as it comes."""
         while True:
-            if transcription.end < self._journal.durable:
-                await replay(self._gateway, self._writer, transcription, self._journal.durable, self._listener)
-                continue
-            if transcription.end in self._finalized:
+            if transcription.end in self._finalized:  # first: a replay from here on does not look back
                 self._finalized.discard(transcription.end)
                 await transcription.finalize()
+                continue
+            if transcription.end < self._journal.durable:
+                await replay(self._gateway, self._writer, transcription, self._journal.durable, self._listener)
                 continue
             samples, _ = self._journal.tail(transcription.end)
             if not len(samples):

@@ -33,7 +33,7 @@ def run(
 ) -> list[SegmentEvent]:
     """All events; after each end the frames are fed again from its checkpoint on, as the detector does."""
     segmenter, events = Segmenter(SETTINGS, checkpoint), []
-    for cut in [*sorted(chunks or []), len(frames)]:
+    for cut in sorted(min(cut, len(frames)) for cut in [*(chunks or []), len(frames)]):
         while segmenter.position < cut * FRAME:
             events += segmenter.feed(frames[segmenter.position // FRAME : cut])
     return events + segmenter.finalize(len(frames) * FRAME, "stop")
