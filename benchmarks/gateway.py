@@ -26,7 +26,7 @@ from benchmarks.speech import MINI_WHISPER, Corpus
 from benchmarks.usage import Meter, parley_parts, tree
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
-from parley.client import LiveClient, open_session
+from parley.client import LiveClient, Reconnecting, SessionEvent, open_session
 from parley.embedded.server import running_server
 
 CHUNK = SAMPLE_RATE // 10
@@ -81,7 +81,7 @@ class Session:
             await session.send_audio(chunk)
         await session.send(wire.Stop())
 
-    def _note(self, message: wire.ServerMessage) -> None:
+    def _note(self, message: SessionEvent) -> None:
         match message:
             case wire.SpeechStart():
                 self._starts[message.segment] = message.start_ms * SAMPLE_RATE // 1000
@@ -95,6 +95,8 @@ class Session:
                 self.heard.finals += 1
             case wire.Error():
                 self.heard.errors.append(message.code)
+            case Reconnecting():
+                self.heard.errors.append("connection_lost")
             case wire.Closed():
                 self.heard.closed = True
             case _:

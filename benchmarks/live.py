@@ -29,7 +29,7 @@ from benchmarks.streams import LIMIT_S, Measured, Pacer, Refresh, run_streams, s
 from benchmarks.usage import Meter, parley_parts
 from parley import wire
 from parley.audio import SAMPLE_RATE
-from parley.client import open_session
+from parley.client import Reconnecting, SessionEvent, open_session
 from parley.embedded.server import RunningServer, running_server
 from parley.errors import ClientError, ParleyError, SetupError
 from parley.transcript import ms_to_samples
@@ -70,7 +70,7 @@ class ParleyPlayer:
         except* ParleyError as errors:
             self.measured.errors += [error.code for error in errors.exceptions if isinstance(error, ParleyError)]
 
-    def _note(self, message: wire.ServerMessage) -> None:
+    def _note(self, message: SessionEvent) -> None:
         now = time.monotonic()
         if isinstance(message, wire.Partial | wire.Final) and (still_s := self._refresh.updated(now)) is not None:
             self.measured.refresh_s.append(still_s)
@@ -88,6 +88,8 @@ class ParleyPlayer:
                 self._acked = message.samples
             case wire.Error() if message.code != "no_words":
                 self.measured.errors.append(message.code)
+            case Reconnecting():
+                self.measured.errors.append("connection_lost")
             case _:
                 pass
 

@@ -79,13 +79,17 @@ class Corpus:
         length, index = 0, first
         quiet = pause(PAUSE_S)
         while length < seconds * SAMPLE_RATE:
-            clip = self._clip(index % len(self._entries))
+            clip = self.clip(index % len(self._entries))
             pieces += [clip.samples, quiet]
             spans += [(length + start, length + end) for start, end in clip.spans]
             length, index = length + len(clip.samples) + len(quiet), index + 1
         return Speech(np.concatenate(pieces), tuple(spans))
 
-    def _clip(self, index: int) -> Speech:
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def clip(self, index: int) -> Speech:
+        """One clip as it is."""
         if index not in self._clips:
             entry = self._entries[index]
             samples = np.concatenate(list(decode_file(self._folder / entry["file"])))

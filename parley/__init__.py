@@ -3,7 +3,11 @@
 The kernel imports no service; every service imports the kernel.
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# ONNX Runtime from 1.29 on tells its maker what it runs, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:
     __version__ = version("parley")

@@ -57,6 +57,9 @@ _WARM_UP = SAMPLE_RATE // 4
 _QUALITY = "VHQ"
 """libsoxr computes it in double precision: one that begins elsewhere gives the same float32 to the last bit. With the
 usual `HQ`, one sample of some thousand would be rounded to another int16."""
+_LAG = SAMPLE_RATE * 3 // 25
+"""Samples at 16 kHz by which resampled audio lies behind what came in, always. libsoxr gives its output in blocks, 8 to
+116 ms late, wherever its blocks happen to begin; what was said before a `finalize` must not depend on that."""
 
 
 def resume_point(durable: int, sample_rate: int) -> int:
@@ -100,6 +103,34 @@ def to_float32(samples: Samples) -> npt.NDArray[np.float32]:
     return samples.astype(np.float32) / 32768.0
 
 
+class _Resampler:
+    """float32 mono at `rate` → float32 mono at 16 kHz, `_LAG` behind."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality=_QUALITY)
+        self._taken = 0  # samples at `rate`
+        self._given = 0  # samples at 16 kHz
+        self._ready = np.empty(0, np.float32)
+
+    def feed(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Shape (n,) in, (m,) out: the sum of all m depends on that of all n only."""
+        self._taken += len(samples)
+        self._ready = np.concatenate([self._ready, self._stream.resample_chunk(samples)])
+        return self._give(max(0, self._taken * SAMPLE_RATE // self._rate - _LAG - self._given))
+
+    def flush(self) -> npt.NDArray[np.float32]:
+        """All that is left; nothing is fed afterwards."""
+        last = self._stream.resample_chunk(np.empty(0, np.float32), last=True)
+        self._ready = np.concatenate([self._ready, last])
+        return self._give(len(self._ready))
+
+    def _give(self, count: int) -> npt.NDArray[np.float32]:
+        given, self._ready = self._ready[:count], self._ready[count:]
+        self._given += len(given)
+        return given
+
+
 class StreamDecoder:
     """Bytes in the client's format → int16 mono at 16 kHz. Where the bytes were cut does not change the samples.
 
@@ -110,11 +141,12 @@ class StreamDecoder:
         """`skip`: how many samples at 16 kHz are there already, and are left out at the beginning."""
         self._format = audio_format
         self._skip = skip
-        self._resampler = (
-            soxr.ResampleStream(audio_format.sample_rate, SAMPLE_RATE, 1, dtype="float32", quality=_QUALITY)
-            if audio_format.sample_rate != SAMPLE_RATE
-            else None
-        )
+        self._resampler = _Resampler(audio_format.sample_rate) if audio_format.sample_rate != SAMPLE_RATE else None
+
+    @property
+    def is_catching_up(self) -> bool:
+        """What comes is there already, with all that was said within it."""
+        return self._skip > 0
 
     def feed(self, data: bytes) -> Samples:
         """Whole samples in, shape (n,) int16 out. Raises ClientError for half samples and for NaN or infinity."""
@@ -133,14 +165,14 @@ class StreamDecoder:
             return raw.astype(np.int16, copy=False)
         mono = self._mono(self._floats(raw))
         if self._resampler is not None:
-            mono = self._resampler.resample_chunk(mono)
+            mono = self._resampler.feed(mono)
         return to_int16(mono)
 
     def flush(self) -> Samples:
         """The samples that the resampler still holds, shape (n,) int16. The decoder takes no more afterwards."""
         if self._resampler is None:
             return np.empty(0, np.int16)
-        return self._beyond(to_int16(self._resampler.resample_chunk(np.empty(0, np.float32), last=True)))
+        return self._beyond(to_int16(self._resampler.flush()))
 
     def _beyond(self, samples: Samples) -> Samples:
         """What lies behind the samples that are left out."""

@@ -30,9 +30,13 @@ app.command()(doctor)
 app.add_typer(models.app, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="Print every message as a line of JSON; the last line sums up.")]
-Url = Annotated[
-    str | None,
-    typer.Option(help="A running Parley. Without it: the one on ./data or port 8000; else one is started."),
+Urls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--url",
+        help="A running Parley; once for each of its gateways: where one is lost, the next goes on."
+        " Without it: the one on ./data or port 8000; else one is started.",
+    ),
 ]
 Data = Annotated[
     Path | None,
@@ -45,7 +49,7 @@ Language = Annotated[str | None, typer.Option(help="Language spoken, such as en;
 def demo_command(
     file: Annotated[Path | None, typer.Argument(help="An audio file; without it, a clip that Parley carries.")] = None,
     as_json: Json = False,
-    url: Url = None,
+    urls: Urls = None,
     data: Data = None,
     language: Language = None,
 ) -> None:
@@ -54,7 +58,12 @@ def demo_command(
     Exit status 0 only if partials and finals came.
     """
     request = Request(
-        files=(file or demo.CLIP,), url=url, data=data, language=language, real_time=True, as_json=as_json
+        files=(file or demo.CLIP,),
+        urls=tuple(urls or ()),
+        data=data,
+        language=language,
+        real_time=True,
+        as_json=as_json,
     )
     with json_errors(request):
         Streaming(request).run(_lacks)
@@ -75,7 +84,7 @@ def _lacks(outcome: Outcome) -> str:
 def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Audio files of any common format.")],
     as_json: Json = False,
-    url: Url = None,
+    urls: Urls = None,
     data: Data = None,
     language: Language = None,
 ) -> None:
@@ -83,7 +92,9 @@ def transcribe(
 
     A file that cannot be transcribed does not stop the others; the exit status is 1 then.
     """
-    request = Request(files=tuple(dict.fromkeys(files)), url=url, data=data, language=language, as_json=as_json)
+    request = Request(
+        files=tuple(dict.fromkeys(files)), urls=tuple(urls or ()), data=data, language=language, as_json=as_json
+    )
     streaming, began = Streaming(request), time.monotonic()
     try:
         with json_errors(request):

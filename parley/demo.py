@@ -7,14 +7,14 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
-from parley.client import LiveClient, open_session
+from parley.client import PATIENT, LiveClient, Patience, SessionEvent, open_session
 from parley.errors import BackendError
 from parley.media import EndsEarly, decode_file, in_chunks
 
@@ -28,12 +28,14 @@ _FAST_CHUNK = SAMPLE_RATE
 class Outcome:
     """What one file gave.
 
-    `kept_samples` is what the last ack said, at 16 kHz. `lost` says why the session did not come to its end, `damage`
-    what of the file could not be decoded; empty: nothing of the kind.
+    `url` is the gateway that had it last; `kept_samples` is what the last ack said, at 16 kHz. `lost` says why the
+    session did not come to its end and what is kept, `damage` what of the file could not be decoded; empty: nothing of
+    the kind.
     """
 
     file: str
     recording_id: str = ""
+    url: str = ""
     partials: int = 0
     finals: list[wire.Final] = field(default_factory=list)
     errors: list[wire.Error] = field(default_factory=list)
@@ -55,17 +57,22 @@ class Outcome:
         """Why the file was not transcribed to its end, in one sentence; empty where it was."""
         if self.closed:
             return ""
+        if self.lost:
+            return self.lost
         last = self.errors[-1].message if self.errors else "The session ended before the last words came."
-        kept = f"{self.kept_samples / SAMPLE_RATE:.1f} s of the audio are kept."
-        return f"{self.lost or last} {kept}"
+        return f"{last} {self.kept_samples / SAMPLE_RATE:.1f} s of the audio are kept."
 
-    def summary(self, url: str | None) -> dict[str, Any]:
-        """What `--json` prints behind the file's messages; `url` is the server's, None for one that does not stay."""
+    def link(self, *, stays: bool) -> str | None:
+        """Where the page shows the recording; None where no server `stays` to show it."""
+        return f"{self.url}/recordings/{self.recording_id}" if stays and self.recording_id else None
+
+    def summary(self, link: str | None) -> dict[str, Any]:
+        """What `--json` prints behind the file's messages; `link` is where the page shows the recording."""
         return {
             "type": "summary",
             "file": self.file,
             "recording_id": self.recording_id,
-            "url": recording_url(url, self.recording_id),
+            "url": link,
             "recognizer": self.recognizer.model_dump() if self.recognizer else None,
             "partials": self.partials,
             "finals": len(self.finals),
@@ -77,20 +84,16 @@ class Outcome:
         }
 
 
-def recording_url(url: str | None, recording_id: str) -> str | None:
-    """Where the page shows the recording; None where no server stays to show it."""
-    return f"{url}/recordings/{recording_id}" if url and recording_id else None
-
-
 async def stream_file(
-    url: str,
+    urls: Sequence[str],
     path: Path,
     *,
     real_time: bool,
     language: str | None = None,
-    on_message: Callable[[wire.ServerMessage], None] = lambda _message: None,
+    patience: Patience = PATIENT,
+    on_message: Callable[[SessionEvent], None] = lambda _message: None,
 ) -> Outcome:
-    """Sends the file and collects what comes back, up to the end or to where the server went away.
+    """Sends the file and collects what comes back, up to the end or to where no server came back.
 
     Raises ParleyError for a file that is no audio, and where no session can be opened.
     """
@@ -98,7 +101,7 @@ async def stream_file(
     first = next(pieces)  # a file that is no audio fails before a session is opened
     outcome = Outcome(file=printable(path.name))
     start = wire.Start(sample_rate=SAMPLE_RATE, language=language, title=printable(path.stem)[:200])
-    async with open_session(url, start) as session:
+    async with open_session(urls, start, patience) as session:
         began = time.monotonic()
         outcome.recording_id, outcome.recognizer = session.ready.recording_id, session.ready.recognizer
         on_message(session.ready)
@@ -112,6 +115,7 @@ async def stream_file(
         finally:
             if not outcome.closed:
                 sending.cancel()
+            outcome.url, outcome.recognizer = session.url, session.ready.recognizer or outcome.recognizer
         outcome.elapsed_s = time.monotonic() - began
         await asyncio.wait((sending,))
         if not sending.cancelled():
@@ -127,7 +131,7 @@ async def _send(session: LiveClient, pieces: Iterator[Samples], outcome: Outcome
             await session.send_audio(chunk.astype("<i2").tobytes())
         await session.send(wire.Stop())
     except BackendError:
-        return  # the connection is gone; whoever reads it knows why
+        return  # the session is over; whoever reads it knows why
 
 
 def _noting_damage(pieces: Iterator[Samples], outcome: Outcome) -> Iterator[Samples]:
@@ -147,7 +151,7 @@ async def _paced(chunks: Iterator[Samples], *, real_time: bool) -> AsyncIterator
         yield chunk
 
 
-def _note(outcome: Outcome, message: wire.ServerMessage) -> None:
+def _note(outcome: Outcome, message: SessionEvent) -> None:
     match message:
         case wire.Partial():
             outcome.partials += 1

@@ -7,6 +7,7 @@ from rich.live import Live
 from rich.text import Text
 
 from parley import wire
+from parley.client import Reconnecting, Resumed, SessionEvent
 from parley.demo import Outcome
 
 
@@ -26,9 +27,11 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, message: wire.ServerMessage) -> None:
+    def show(self, message: SessionEvent) -> None:
         match message:
-            case wire.Ready(recognizer=recognizer):
+            case wire.Ready(recognizer=None):
+                self._console.print(Text("No recogniser is at hand; the text comes later.", style="yellow"))
+            case wire.Ready(recognizer=wire.RecognizerInfo() as recognizer):
                 self._console.print(Text(f"{recognizer.name}, {recognizer.model}: {recognizer.reason}", style="dim"))
                 if recognizer.fallback:
                     self._console.print(Text(f"Fallback recogniser. {recognizer.remedy}", style="yellow"))
@@ -43,6 +46,11 @@ class Screen:
                     self._console.print(_line(message))
             case wire.Error():
                 self._console.print(Text(message.message, style="red"))
+            case Reconnecting():
+                self._live.update(Text(told(message), style="yellow"))
+            case Resumed():
+                self._live.update(Text(""))
+                self._console.print(Text(told(message), style="dim"))
             case _:
                 pass
 
@@ -58,6 +66,13 @@ class Screen:
             )
         if link and outcome.closed:
             self._console.print(link, soft_wrap=True)
+
+
+def told(event: Reconnecting | Resumed) -> str:
+    """One line for a person."""
+    if isinstance(event, Resumed):
+        return f"Connected again; nothing was lost ({event.held_s:.0f} s sent again)."
+    return f"Reconnecting, nothing is lost ({event.held_s:.0f} s held)… {event.reason}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 
 from parley import wire
 from parley.audio import SAMPLE_RATE
-from parley.client import is_running
-from parley.demo import Outcome, printable, recording_url, stream_file, to_json_line
+from parley.client import PATIENT, Patience, Reconnecting, Resumed, SessionEvent, is_running
+from parley.demo import Outcome, printable, stream_file, to_json_line
 from parley.embedded import folder
 from parley.embedded.server import running_server
 from parley.errors import BackendError, ClientError, ParleyError
 from parley.media import check_file
-from parley.screen import Screen, counted
+from parley.screen import Screen, counted, told
 
 USUAL = "http://127.0.0.1:8000"
 START_WAIT_S = 60.0
@@ -29,18 +29,18 @@ START_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. `stays` is false for one that ends with this command."""
+    """A running server: the addresses of its gateways. `stays` is false for one that ends with this command."""
 
-    url: str
+    urls: tuple[str, ...]
     stays: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked for on the command line. `data` is None where no folder was named."""
+    """What was asked for on the command line. `data` is None and `urls` empty where none was named."""
 
     files: tuple[Path, ...]
-    url: str | None = None
+    urls: tuple[str, ...] = ()
     data: Path | None = None
     language: str | None = None
     real_time: bool = False
@@ -48,8 +48,9 @@ class Request:
 
     def check(self) -> None:
         """Raises ClientError for what no server could take."""
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ClientError(f"--url {self.url!r} must begin with http:// or https://.", code="bad_option")
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise ClientError(f"--url {url!r} must begin with http:// or https://.", code="bad_option")
         try:
             wire.Start(sample_rate=SAMPLE_RATE, language=self.language)
         except ValidationError:
@@ -67,6 +68,7 @@ class Streaming:
     """The files of one request, one after the other; a file that fails does not keep the others from their turn."""
 
     request: Request
+    patience: Patience = PATIENT
     outcomes: list[Outcome] = field(default_factory=list)
     failures: dict[Path, str] = field(default_factory=dict)
 
@@ -88,12 +90,12 @@ class Streaming:
         self._raise_failures(missing)
 
     async def _stream(self, files: list[Path], judge: Callable[[Outcome], str]) -> None:
-        async with reach_server(self.request.url, self.request.data) as server:
+        async with reach_server(self.request.urls, self.request.data) as server:
             for number, path in enumerate(files):
                 try:
                     self._judge(path, await self._one(path, server), server, judge)
                 except BackendError as error:
-                    if not await is_running(server.url):  # nor can it take the others
+                    if not await _is_any_running(server.urls):  # nor can it take the others
                         for each in files[number:]:
                             self._fail(each, error)
                         return
@@ -105,30 +107,30 @@ class Streaming:
         self.outcomes.append(outcome)
         if not (failure := judge(outcome)):
             return
-        url = recording_url(server.url if server.stays else None, outcome.recording_id)
+        url = outcome.link(stays=server.stays)
         if url and not outcome.closed:
             failure = f"{failure} See {url}"
         self._fail(path, ParleyError(failure, code=_code(outcome)), outcome.recording_id, url)
 
     async def _one(self, path: Path, server: Server) -> Outcome:
-        request = self.request
-        url = server.url if server.stays else None
-        if request.as_json:
-            outcome = await stream_file(
-                server.url,
-                path,
-                real_time=request.real_time,
-                language=request.language,
-                on_message=lambda message: print(to_json_line(message), flush=True),
-            )
-            print(to_json_line(outcome.summary(url)), flush=True)
+        if self.request.as_json:
+            outcome = await self._stream_file(path, server, _print_event)
+            print(to_json_line(outcome.summary(outcome.link(stays=server.stays))), flush=True)
             return outcome
         with Screen(printable(path.name)) as screen:
-            outcome = await stream_file(
-                server.url, path, real_time=request.real_time, language=request.language, on_message=screen.show
-            )
-        screen.conclude(outcome, recording_url(url, outcome.recording_id))
+            outcome = await self._stream_file(path, server, screen.show)
+        screen.conclude(outcome, outcome.link(stays=server.stays))
         return outcome
+
+    async def _stream_file(self, path: Path, server: Server, on_message: Callable[[SessionEvent], None]) -> Outcome:
+        return await stream_file(
+            server.urls,
+            path,
+            real_time=self.request.real_time,
+            language=self.request.language,
+            patience=self.patience,
+            on_message=on_message,
+        )
 
     def _fail(self, path: Path, error: ParleyError, recording_id: str = "", url: str | None = None) -> None:
         self.failures[path] = error.message
@@ -170,6 +172,14 @@ def json_errors(request: Request) -> Iterator[None]:
         raise
 
 
+def _print_event(event: SessionEvent) -> None:
+    """The server's messages as JSON; what the client itself has to tell goes to stderr."""
+    if isinstance(event, Reconnecting | Resumed):
+        print(told(event), file=sys.stderr)
+    else:
+        print(to_json_line(event), flush=True)
+
+
 def print_error(error: ParleyError, **about: Any) -> None:
     """One line of JSON for an error; `about` says what it belongs to."""
     print(to_json_line({"type": "error", **about, "code": error.code, "message": error.message}), flush=True)
@@ -191,13 +201,13 @@ def print_total(streaming: Streaming, began: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def reach_server(url: str | None, data: Path | None) -> AsyncIterator[Server]:
-    """The server at `url`; else the one that runs on `data`; else one that lives as long as the block.
+async def reach_server(urls: Sequence[str], data: Path | None) -> AsyncIterator[Server]:
+    """The server at `urls`; else the one that runs on `data`; else one that lives as long as the block.
 
     Only where no folder is named, here or by PARLEY_DATA, does the server on the usual port count too.
     """
-    if url is not None:
-        yield Server(url.rstrip("/"), stays=True)
+    if urls:
+        yield Server(tuple(url.rstrip("/") for url in urls), stays=True)
         return
     named = data or (Path(os.environ["PARLEY_DATA"]) if os.environ.get("PARLEY_DATA") else None)
     place = (named or Path("data")).expanduser().absolute()
@@ -205,13 +215,17 @@ async def reach_server(url: str | None, data: Path | None) -> AsyncIterator[Serv
     if found is None and named is None and await is_running(USUAL):
         found = USUAL
     if found is not None:
-        yield Server(found, stays=True)
+        yield Server((found,), stays=True)
         return
     new = "" if (place / "parley.lock").exists() else " a new data folder,"
     print(f"No Parley is running; starting one on{new} {place} …", file=sys.stderr)
     with running_server(place) as server:
-        yield Server(server.base_url, stays=False)
+        yield Server(server.base_urls, stays=False)
         print(f"What was recorded is kept in {place}. To see it, run: {_up(place)}", file=sys.stderr)
+
+
+async def _is_any_running(urls: Sequence[str]) -> bool:
+    return any([await is_running(url) for url in urls])
 
 
 async def _running_on(data: Path) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.audio import SAMPLE_RATE, AudioFormat, Encoding, StreamDecoder, to_float32
+from parley.audio import SAMPLE_RATE, AudioFormat, Encoding, StreamDecoder, resume_point, to_float32
 from parley.errors import ClientError
 
 TONE = (0.4 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.float32)
@@ -112,3 +112,28 @@ def test_a_format_out_of_range_is_refused_with_its_value(
 ) -> None:
     with pytest.raises(ClientError, match=named):
         AudioFormat(rate, encoding, channels)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000])
+def test_a_decoder_that_begins_where_a_sender_resumes_gives_the_same_samples_to_the_last_bit(rate: int) -> None:
+    audio_format = AudioFormat(rate, "pcm_f32le", 1)
+    noise = np.random.default_rng(rate).standard_normal(rate * 20).astype("<f4") / 10
+    usual = StreamDecoder(audio_format).feed(noise.tobytes())
+    for durable in (16_000, 77_777, 123_456):
+        next_sample = resume_point(durable, rate)
+        assert next_sample * rate % SAMPLE_RATE == 0
+        resumed = StreamDecoder(audio_format, skip=durable - next_sample)
+        again = resumed.feed(noise[next_sample * rate // SAMPLE_RATE :].tobytes())
+        both = min(len(again), len(usual) - durable)
+        assert np.array_equal(again[:both], usual[durable : durable + both])
+
+
+@given(
+    st.lists(st.integers(1, 9_000), min_size=1, max_size=12), st.sampled_from([8_000, 11_025, 16_000, 44_100, 48_000])
+)
+def test_how_much_is_decoded_depends_only_on_how_much_came(counts: list[int], rate: int) -> None:
+    """So a `finalize` stands in the same place of the recording, however it was sent, and sent again."""
+    whole, pieces = (StreamDecoder(AudioFormat(rate, "pcm_f32le", 1)) for _ in range(2))
+    at_once = len(whole.feed(bytes(4 * sum(counts))))
+    assert sum(len(pieces.feed(bytes(4 * count))) for count in counts) == at_once
+    assert 0 <= sum(counts) * SAMPLE_RATE // rate - at_once <= 0.12 * SAMPLE_RATE

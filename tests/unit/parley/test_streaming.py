@@ -2,21 +2,21 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
 
 from parley import streaming, wire
 from parley.cli import _lacks
+from parley.client import Patience, Reconnecting, Resumed
 from parley.demo import CLIP, Outcome
 from parley.embedded.folder import Holder, Lock
 from parley.errors import ClientError
+from parley.screen import Screen, told
 from parley.streaming import USUAL, FilesFailed, Request, Server, Streaming, reach_server
-
-RECOGNIZER = wire.RecognizerInfo(name="scripted", model="none", device="cpu", fallback=False, reason="a test")
-READY = wire.Ready(recording_id="r1", resume_token="t", next_sample=0, recognizer=RECOGNIZER)
+from tests.unit.parley.scripted_gateway import Loss, ScriptedGateway
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class Machine:
     @contextlib.contextmanager
     def running_server(self, data: Path) -> Iterator[object]:
         self.started.append(data)
-        yield type("Started", (), {"base_url": "http://127.0.0.1:40000"})
+        yield type("Started", (), {"base_urls": ("http://127.0.0.1:40000",)})
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 async def reached(data: Path | None) -> Server:
-    async with reach_server(None, data) as server:
+    async with reach_server((), data) as server:
         return server
 
 
@@ -79,12 +79,12 @@ async def test_without_a_named_folder_its_own_server_comes_first_then_the_usual_
     home: Path, machine: Machine
 ) -> None:
     machine.answering = {USUAL, "http://127.0.0.1:8123"}
-    assert await reached(None) == Server(USUAL, stays=True)
+    assert await reached(None) == Server((USUAL,), stays=True)
     (home / "data").mkdir()
     lock = Lock.take(home / "data")
     lock.say(Holder(4711, "http://127.0.0.1:8123"))
-    assert await reached(None) == Server("http://127.0.0.1:8123", stays=True)
-    assert await reached(home / "data") == Server("http://127.0.0.1:8123", stays=True)
+    assert await reached(None) == Server(("http://127.0.0.1:8123",), stays=True)
+    assert await reached(home / "data") == Server(("http://127.0.0.1:8123",), stays=True)
     lock.release()
     assert not machine.started
 
@@ -100,12 +100,12 @@ async def test_a_server_that_was_started_for_it_is_told_to_be_seen_with_up(
     ("options", "said"),
     [
         ({"language": "German"}, "--language 'German': give a code such as de."),
-        ({"url": "nonsense"}, "--url 'nonsense' must begin with http:// or https://."),
+        ({"urls": (USUAL, "nonsense")}, "--url 'nonsense' must begin with http:// or https://."),
     ],
 )
-def test_options_are_checked_before_anything_starts(machine: Machine, options: dict[str, str], said: str) -> None:
+def test_options_are_checked_before_anything_starts(machine: Machine, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ClientError) as raised:
-        Streaming(Request(files=(CLIP,), **options)).run()  # type: ignore[arg-type]
+        Streaming(Request(files=(CLIP,), **options)).run()
     assert raised.value.message == said
     assert not machine.started
 
@@ -122,34 +122,59 @@ def test_where_no_file_can_be_read_no_server_starts(home: Path, machine: Machine
     assert not machine.started
 
 
-@contextlib.asynccontextmanager
-async def scripted_server(*messages: wire.ServerMessage) -> AsyncIterator[str]:
-    """A server that answers `start` with the messages and then drops the connection."""
-
-    async def session(connection: ServerConnection) -> None:
-        await connection.recv()
-        for message in messages:
-            await connection.send(message.to_json())
-        connection.transport.abort()
-
-    async with serve(session, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
-
-
-async def test_a_server_that_goes_away_is_told_with_what_it_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    async with scripted_server(READY, wire.Ack(samples=40_000)) as url:
-        run = Streaming(Request(files=(CLIP,), as_json=True))
-        outcome = await run._one(CLIP, Server(url, stays=True))
-        run._judge(CLIP, outcome, Server(url, stays=True), lambda one: one.failure)
+async def test_a_server_that_does_not_come_back_is_told_with_what_it_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Streaming(Request(files=(CLIP,), as_json=True), Patience(give_up_after_s=0))
+    async with ScriptedGateway(Loss(at=40_000)) as gateway:
+        server = Server((gateway.url,), stays=True)
+        outcome = await run._one(CLIP, server)
+        run._judge(CLIP, outcome, server, lambda one: one.failure)
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last.pop("message").startswith(f"The Parley at {gateway.url} went away. 3.0 s of the audio are kept there, ")
     assert last == {
         "type": "error",
         "file": "demo.flac",
         "recording_id": "r1",
-        "url": f"{url}/recordings/r1",
+        "url": f"{gateway.url}/recordings/r1",
         "code": "connection_lost",
-        "message": f"The Parley at {url} went away. 2.5 s of the audio are kept. See {url}/recordings/r1",
     }
+
+
+async def test_json_of_a_session_that_was_cut_is_that_of_one_that_was_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for the acks, which come as they may. The cut is told on stderr."""
+    said = []
+    for script in ((), (Loss(at=40_000), Loss(at=90_000, how=1012))):
+        async with ScriptedGateway(*script) as gateway:
+            await Streaming(Request(files=(CLIP,), as_json=True))._one(CLIP, Server((gateway.url,), stays=False))
+        captured = capsys.readouterr()
+        said.append([line for line in map(json.loads, captured.out.splitlines()) if line["type"] != "ack"])
+    undisturbed, cut = said
+    assert undisturbed[-1].pop("elapsed_s") > 0
+    assert cut[-1].pop("elapsed_s") > 0
+    assert cut == undisturbed
+    assert captured.err.count("Reconnecting, nothing is lost") == captured.err.count("Connected again") == 2
+
+
+async def test_the_screen_shows_that_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    async with ScriptedGateway(Loss(at=40_000)) as gateway:
+        outcome = await Streaming(Request(files=(CLIP,)))._one(CLIP, Server((gateway.url,), stays=True))
+    shown = capsys.readouterr().out
+    assert outcome.closed
+    assert "Connected again; nothing was lost (" in shown
+    assert shown.index("segment 0") < shown.index("Connected again") < shown.index("segment 3")
+
+
+def test_the_screen_says_that_text_comes_later_where_no_recogniser_is_at_hand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Screen("a.wav") as screen:
+        screen.show(wire.Ready(recording_id="r1", resume_token="t", next_sample=0))
+    assert "No recogniser is at hand; the text comes later." in capsys.readouterr().out
+
+
+def test_where_a_client_holds_audio_is_said_in_seconds() -> None:
+    lost = Reconnecting("The Parley at a went away.", held_s=12.3, attempt=1, retry_in_s=0.1)
+    assert told(lost) == "Reconnecting, nothing is lost (12 s held)… The Parley at a went away."
+    assert told(Resumed(next_sample=0, held_s=0.6)) == "Connected again; nothing was lost (1 s sent again)."
 
 
 def test_a_demo_says_what_it_did_not_show() -> None:
