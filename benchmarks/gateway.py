@@ -22,7 +22,9 @@ import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import report
+from benchmarks.journal_cost import journal_cpu_s
 from benchmarks.speech import MINI_WHISPER, Corpus
+from benchmarks.stores import database_url
 from benchmarks.usage import Meter, parley_parts, tree
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
@@ -117,12 +119,14 @@ async def run_load(url: str, speeches: list[Samples], sessions: int) -> list[Hea
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Processor seconds of the gateway: of all its threads, its event loop's, its detector's; frames detected."""
+    """Processor seconds of the gateway: of all its threads, its event loop's, its detector's; frames detected; parts
+    written."""
 
     total_s: float
     loop_s: float
     vad_s: float
     frames: float
+    parts: float
 
     @classmethod
     def of(cls, process: psutil.Process, url: str) -> "Gateway":
@@ -134,6 +138,7 @@ class Gateway:
             loop_s=threads[process.pid],
             vad_s=metrics["parley_gateway_vad_cpu_seconds_total"],
             frames=metrics["parley_gateway_vad_batch_frames_sum"],
+            parts=metrics["parley_gateway_journal_write_seconds_count"],
         )
 
     def __sub__(self, other: "Gateway") -> "Gateway":
@@ -171,6 +176,9 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
         usage = meter.read()
         spent = Gateway.of(parts["gateway"][0], server.base_url) - before
         memory = parts["gateway"][0].memory_info().rss
+        parts_per_s = spent.parts / sessions / seconds
+        report.progress("the journals alone …")
+        journal_s = uvloop.run(journal_cpu_s(database_url(server), sessions, min(seconds, 15), parts_per_s))
     latencies = [value for one in heard for value in one.latencies_s]
     sent = sum(len(speeches[index % _SPEECHES]) for index in range(sessions))
     per_session_second = 1000 * SAMPLE_RATE / sent
@@ -185,6 +193,9 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
         "vad_ms_per_session_second": round(spent.vad_s * per_session_second, 3),
         "other_ms_per_session_second": round((spent.total_s - spent.loop_s - spent.vad_s) * per_session_second, 3),
         "vad_us_per_frame": spent.frames and round(1e6 * spent.vad_s / spent.frames, 1),
+        "parts_per_session_second": round(parts_per_s, 3),
+        "journal_ms_per_session_second": round(1000 * journal_s, 3),
+        "journal_share": round(1000 * journal_s / (spent.total_s * per_session_second), 3),
         "loop_cpu_share": round(spent.loop_s / elapsed, 3),
         "gateway_kib_per_session": round((memory - memory_before) / 1024 / sessions),
         "closed": sum(one.closed for one in heard),

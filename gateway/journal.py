@@ -23,7 +23,7 @@ from parley.store import RecordingWriter
 from parley.store.recordings import AudioPart
 
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-_BACKLOG_PARTS = 30
+_BACKLOG_PARTS = 15
 _log = get_logger(__name__)
 
 

@@ -84,7 +84,7 @@ class Reception:
             return None
         if isinstance(message, wire.Ping):
             self._post(wire.Pong())
-        elif isinstance(message, wire.Finalize):
+        elif isinstance(message, wire.Finalize) and not self._decoder.is_catching_up:
             await self._transcriber.finalize()
         return message
 

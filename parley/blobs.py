@@ -224,7 +224,7 @@ class BlobReader(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
-        data = self._try(lambda file: file.read(len(view)), b"")
+        data = self._try(lambda file: bytes(file.read(len(view))), b"")
         view[: len(data)] = data
         return len(data)
 

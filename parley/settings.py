@@ -105,7 +105,7 @@ class GatewaySettings(_Slice):
     interrupted. It can still be resumed."""
     max_frame_bytes: int = Field(default=1_048_576, ge=4096, le=16_000_000)
     """Bytes of one audio message at most."""
-    journal_part_s: float = Field(default=2.0, gt=0, le=60)
+    journal_part_s: float = Field(default=4.0, gt=0, le=60)
     """Seconds of audio in one durable part; an ack follows each."""
     vad_tick_ms: int = Field(default=32, ge=0)
     """Milliseconds to gather frames of all sessions into one call of the voice activity detector."""

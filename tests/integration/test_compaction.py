@@ -1,8 +1,9 @@
 """A closed recording becomes one file. Whatever happens at whatever step, its audio is whole and nothing is left."""
 
+import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -225,11 +226,12 @@ class Crash(BaseException):
 class Steps:
     """Stands before Blobs and Upkeep, and lets something happen before or after the `at`-th call of them."""
 
-    def __init__(self, happening: Callable[[], Awaitable[None]], at: int, *, after: bool) -> None:
+    def __init__(self, happening: Callable[[], Coroutine[Any, Any, None]], at: int, *, after: bool) -> None:
         self._happening = happening
         self._at = at
         self._after = after
         self.calls = 0
+        self._happened: list[asyncio.Task[None]] = []
 
     def on(self, compactor: Compactor) -> None:
         for name in ("_blobs", "_upkeep"):
@@ -239,11 +241,19 @@ class Steps:
         mine = self.calls == self._at
         self.calls += 1
         if mine and not self._after:
-            await self._happening()
+            await self._happen()
         result = await method(*arguments)
         if mine and self._after:
-            await self._happening()
+            await self._happen()
         return result
+
+    async def _happen(self) -> None:
+        self._happened.append(asyncio.create_task(self._happening()))
+        await asyncio.shield(self._happened[0])
+
+    async def settled(self) -> None:
+        """What happens comes to its end, also where the call that it came with was given up."""
+        await asyncio.gather(*self._happened, return_exceptions=True)
 
 
 class _Observed:
@@ -258,7 +268,7 @@ class _Observed:
         return lambda *arguments: self._steps.call(method, *arguments)
 
 
-Happening = Callable[[Recorded], Awaitable[None]]
+Happening = Callable[[Recorded], Coroutine[Any, Any, None]]
 
 
 async def at_every_step(
@@ -273,6 +283,7 @@ async def at_every_step(
             steps.on(compactor)
             with contextlib.suppress(Crash, BackendError):
                 await compactor.compact_one()
+            await steps.settled()
             await check(recorded)
         if steps.calls <= step:
             return step

@@ -137,3 +137,16 @@ def test_how_much_is_decoded_depends_only_on_how_much_came(counts: list[int], ra
     at_once = len(whole.feed(bytes(4 * sum(counts))))
     assert sum(len(pieces.feed(bytes(4 * count))) for count in counts) == at_once
     assert 0 <= sum(counts) * SAMPLE_RATE // rate - at_once <= 0.12 * SAMPLE_RATE
+
+
+def test_a_resumed_decoder_knows_when_it_is_beyond_what_is_there_already() -> None:
+    """A `finalize` that is said again before that was heeded the first time."""
+    durable = 20_000
+    next_sample = resume_point(durable, 48_000)
+    decoder = StreamDecoder(AudioFormat(48_000, "pcm_s16le", 1), skip=durable - next_sample)
+    needed = 3 * (durable - next_sample) + 3 * SAMPLE_RATE * 3 // 25
+    decoder.feed(bytes(2 * (needed - 3)))
+    assert decoder.is_catching_up
+    assert len(decoder.feed(bytes(2 * 3))) == 0
+    assert not decoder.is_catching_up
+    assert len(decoder.feed(bytes(2 * 3))) == 1
