@@ -69,11 +69,20 @@ def finish(name: str, result: dict[str, Any], args: argparse.Namespace) -> None:
 
 def save(name: str, result: Mapping[str, Any]) -> None:
     """Writes benchmarks/results/DATE-NAME.json."""
-    RESULTS.mkdir(exist_ok=True)
-    record = {"date": datetime.now(UTC).date().isoformat(), **hardware(), **result}
-    path = RESULTS / f"{record['date']}-{name}.json"
+    record = {"date": _today(), **hardware(), **result}
+    path = path_of(name, ".json")
     path.write_text(json.dumps(record, indent=2) + "\n")
     progress(f"saved in {path.relative_to(RESULTS.parents[1])}")
+
+
+def path_of(name: str, suffix: str) -> Path:
+    """Where a result of today is kept."""
+    RESULTS.mkdir(exist_ok=True)
+    return RESULTS / f"{_today()}-{name}{suffix}"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

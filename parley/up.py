@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,11 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from parley.embedded import folder, sockets
+from parley.embedded import folder, nginx, sockets
 from parley.embedded.parts import Services, Site, build_parts, starts_engine
 from parley.embedded.server import RunningServer, running_server
 from parley.embedded.supervisor import PartFailed, Supervisor
-from parley.errors import BackendError, ParleyError
+from parley.errors import BackendError, ParleyError, SetupError
 from parley.model_files import configured_model, no_model, repo_of
 from parley.model_hub import listing
 from parley.settings import Settings, load_settings
@@ -31,6 +31,7 @@ from parley.settings import Settings, load_settings
 __all__ = ["RunningServer", "run", "running_server", "up"]
 
 FAILED, UNFIT, IN_USE, FORCED = 1, 2, 3, 130
+HIGHEST_PORT = 65_535
 
 
 def up(
@@ -45,28 +46,47 @@ def up(
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser when it is ready.")
     ] = False,
+    gateways: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Gateways; without nginx on one port after the other. (Default: 1.)"),
+    ] = None,
+    engines: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Engines; they share the cores. (Default: 1.)")
+    ] = None,
+    with_nginx: Annotated[
+        bool | None,
+        typer.Option(
+            "--nginx/--no-nginx",
+            help="One address for all gateways, by nginx. (Default: with several, where nginx is installed.)",
+        ),
+    ] = None,
 ) -> None:
-    """Start Parley on this machine: database, queue, engine and gateway, in one command. Ctrl-C stops it.
+    """Start Parley on this machine: database, queue, engines and gateways, in one command. Ctrl-C stops it.
 
     A part whose URL is set is used where it is and not started here: PARLEY_DATABASE_URL, PARLEY_REDIS_URL,
     PARLEY_BLOB_URL, PARLEY_GATEWAY__ENGINE_URLS.
     """
-    raise typer.Exit(run(host=host, port=port, data=data, open_browser=open_browser))
+    listener = {"host": host, "port": port}
+    parts = {"gateways": gateways, "engines": engines, "nginx": with_nginx}
+    raise typer.Exit(run(data=data, open_browser=open_browser, gateway=listener, up=parts))
 
 
 def run(
     *,
-    host: str | None = None,
-    port: int | None = None,
     data: Path | None = None,
     open_browser: bool = False,
     services: Services | None = None,
+    **given: Mapping[str, Any],
 ) -> int:
-    """Runs until it is stopped; the exit status. Problems are told on stderr, in one line each."""
+    """Runs until it is stopped; the exit status. Problems are told on stderr, in one line each.
+
+    `given` are settings by their group (`gateway={"port": 8080}`) that come before those of the environment; None: not
+    given.
+    """
     if data is not None:
         os.environ["PARLEY_DATA"] = str(data.expanduser().absolute())
     try:
-        settings = _with_listener(load_settings(), host, port)
+        settings = _with(load_settings(), given)
         check_model(settings)
         status = asyncio.run(serve(settings, services or Services(migrate=_migrate), open_browser=open_browser))
         _tell("Stopped.")
@@ -115,9 +135,12 @@ async def _migrate(database_url: str) -> None:
     await migrate(database_url)
 
 
-def _with_listener(settings: Settings, host: str | None, port: int | None) -> Settings:
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update=given)})
+def _with(settings: Settings, given: Mapping[str, Mapping[str, Any]]) -> Settings:
+    groups = {}
+    for group, values in given.items():
+        said = {name: value for name, value in values.items() if value is not None}
+        groups[group] = getattr(settings, group).model_copy(update=said)
+    return settings.model_copy(update=groups)
 
 
 async def serve(settings: Settings, services: Services, *, open_browser: bool = False) -> int:
@@ -129,12 +152,10 @@ async def serve(settings: Settings, services: Services, *, open_browser: bool = 
         stack.callback(lock.release)
         record = folder.RunRecord.begin(data)
         stack.callback(record.end)
-        listener = sockets.listen(settings.gateway.host, settings.gateway.port)
-        stack.callback(listener.close)
-        engine = sockets.listen("127.0.0.1", 0)
-        stack.callback(engine.close)
-        site = _site(settings, data, record.sockets, listener.getsockname()[1], listener.fileno(), engine)
-        lock.say(folder.Holder(os.getpid(), site.gateway_address))
+        doors = stack.enter_context(ExitStack())
+        site = _site(settings, data, record.sockets, doors, stack)
+        record.places = site.places
+        lock.say(folder.Holder(os.getpid(), site.addresses[0]))
         if not settings.database_url:
             _forget_libpq_settings()
         parts = build_parts(settings, site, services)
@@ -148,10 +169,10 @@ async def serve(settings: Settings, services: Services, *, open_browser: bool = 
                 _progress("Engine", f"{recognizer.get('reason', '')} {recognizer.get('remedy', '')}".strip())
             _tell(ready_line(site, recognizer), sys.stdout)
             if open_browser:
-                loop.run_in_executor(None, webbrowser.open, site.gateway_address)  # a browser of the terminal blocks
+                loop.run_in_executor(None, webbrowser.open, site.addresses[0])  # a browser of the terminal blocks
 
         supervisor = Supervisor(parts, data / "logs", say=_progress, started=record.add)
-        return await _until_stopped(supervisor, wishes, ready, listener.close)
+        return await _until_stopped(supervisor, wishes, ready, doors.close)
 
 
 def _log_to(path: Path) -> None:
@@ -160,17 +181,36 @@ def _log_to(path: Path) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def _site(settings: Settings, data: Path, socket_folder: Path, port: int, fd: int, engine: Any) -> Site:
+def _site(settings: Settings, data: Path, socket_folder: Path, doors: ExitStack, stack: ExitStack) -> Site:
+    """Takes every port. `doors` are those that clients come through, closed when the stop begins.
+
+    Raises PortTaken, or SetupError.
+    """
+    gateway, count = settings.gateway, settings.up.gateways
+    proxied = nginx.stands_before(settings.up.nginx, count)
+    proxy = sockets.handed_down(doors, gateway.host, gateway.port) if proxied else None
+    if proxied:
+        gateways = _places(stack, "127.0.0.1", [0] * count, alone=False)
+    else:
+        ports = [gateway.port + index if gateway.port else 0 for index in range(count)]
+        gateways = _places(doors, gateway.host, ports, alone=count == 1)
+    engines = [0] * settings.up.engines if starts_engine(settings) else []
     return Site(
         data=data,
         sockets=socket_folder,
-        gateway_fd=fd,
-        gateway_address=sockets.address(settings.gateway.host, port),
-        gateway_port=port,
-        engine_fd=engine.fileno(),
-        engine_address=sockets.address("127.0.0.1", engine.getsockname()[1]),
+        gateways=gateways,
+        engines=_places(stack, "127.0.0.1", engines, alone=len(engines) == 1),
+        proxy=proxy,
         secret_key=settings.secret_key or folder.secret(data),
     )
+
+
+def _places(stack: ExitStack, host: str, ports: Sequence[int], *, alone: bool) -> tuple[sockets.Place, ...]:
+    """Connections wait for a service that is alone, while it restarts; of several, they go to another."""
+    if ports and max(ports) > HIGHEST_PORT:
+        raise SetupError(f"There are no {len(ports)} ports from {ports[0]} up; choose a lower one with --port.")
+    take = sockets.handed_down if alone else sockets.reserved
+    return tuple(take(stack, host, port) for port in ports)
 
 
 def _forget_libpq_settings() -> None:
@@ -244,10 +284,10 @@ async def _first(work: Any, interruption: Any) -> bool:
 
 
 def ready_line(site: Site, recognizer: dict[str, Any]) -> str:
-    """The one line on stdout: the address, the recogniser (none: engines elsewhere), the data folder, how to stop."""
+    """The one line on stdout: the addresses, the recogniser (none: engines elsewhere), the data folder, how to stop."""
     name = " ".join(str(recognizer[key]) for key in ("name", "model") if recognizer.get(key)) or "on other machines"
     words = (
-        f"Parley is ready at {site.gateway_address}",
+        f"Parley is ready at {' and '.join(site.addresses)}",
         f"recogniser: {name}{' (the fallback)' if recognizer.get('fallback') else ''}",
         f"data in {site.data}",
         "Ctrl-C stops it",

@@ -7,6 +7,7 @@ process.py      one child process: its leash (it dies with us), its log, its sto
 health.py       PostgreSQL accepts, Redis answers, a service says that it is ready
 postgres.py     PostgreSQL from its wheel
 redis_server.py Redis from its wheel
+nginx.py        nginx before several gateways, where it is installed
 folder.py       the data folder: lock, secret, logs, sockets, what a killed run left behind
 sockets.py      the listening sockets, and who holds a port that is taken
 server.py       a whole server for the length of a `with` block, for tests and the demo

@@ -2,9 +2,9 @@
 
 DATA/parley.lock    held (flock) while a server runs; the kernel releases it however the server ends
 DATA/secret         the key that signs resume tokens
-DATA/run.json       the processes and the socket folder of the run in progress, or of one that was killed
+DATA/run.json       the processes, addresses and socket folder of the run in progress, or of one that was killed
 DATA/logs/          one file for each part; a start keeps the three before
-DATA/postgres/ redis/ blobs/
+DATA/postgres/ redis/ blobs/ nginx/
 """
 
 import contextlib
@@ -168,11 +168,15 @@ def socket_folder() -> Path:
 
 @dataclass
 class RunRecord:
-    """The run in progress, kept in DATA/run.json for the next start, in case this one is killed."""
+    """The run in progress, kept in DATA/run.json for the next start, in case this one is killed.
+
+    `processes`: number and start time of each part's process; `places`: the address of each service.
+    """
 
     path: Path
     sockets: Path
     processes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, data: Path) -> "RunRecord":
@@ -198,7 +202,8 @@ class RunRecord:
 
     def _write(self) -> None:
         new = self.path.with_suffix(".new")
-        new.write_text(json.dumps({"sockets": str(self.sockets), "processes": self.processes}))
+        said = {"sockets": str(self.sockets), "processes": self.processes, "places": self.places}
+        new.write_text(json.dumps(said))
         new.replace(self.path)
 
 

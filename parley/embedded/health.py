@@ -99,6 +99,21 @@ class ServiceReady:
         return NotYet(_reason(facts, self.silent_about))
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyAnswers:
+    """The proxy at `address` (http://host:port) answers for itself, whatever is behind it."""
+
+    address: str
+
+    async def __call__(self) -> Healthy | NotYet:
+        try:
+            async with httpx.AsyncClient(timeout=ASK_TIMEOUT_S, trust_env=False, verify=False) as client:
+                answer = await client.get(f"{self.address}/healthz")
+        except httpx.HTTPError:
+            return NotYet()
+        return Healthy({}) if answer.status_code == 200 else NotYet(f"/healthz answers {answer.status_code}")
+
+
 def _facts(answer: httpx.Response) -> dict[str, Any]:
     try:
         value = answer.json()

@@ -1,15 +1,18 @@
 """What a part of an embedded server is, and the list of them for given settings."""
 
+import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from parley.embedded import postgres, redis_server
-from parley.embedded.health import Check, PostgresAccepts, RedisAnswers, ServiceReady
+from parley.embedded import nginx, postgres, redis_server
+from parley.embedded.health import Check, PostgresAccepts, ProxyAnswers, RedisAnswers, ServiceReady
 from parley.embedded.process import Account
+from parley.embedded.sockets import Place, is_loopback
 from parley.settings import Settings
 
 Hook = Callable[[], Awaitable[None]]
@@ -26,6 +29,7 @@ async def nothing() -> None:
 class Part:
     """One process to keep running.
 
+    Parts of one `kin` (a gateway, another gateway) do the same: one goes on without another, and they stop together.
     `before` runs before each start; `once_ready` after each time the part has become healthy, before the parts that
     need it start. `start_timeout_s`: seconds to become healthy, None: as long as it takes (a model downloads).
     `death_signal` is what the kernel sends when we are killed; services lose nothing by SIGKILL, by design.
@@ -33,6 +37,7 @@ class Part:
 
     name: str
     title: str
+    kin: str
     command: tuple[str, ...]
     check: Check
     env: dict[str, str] = field(default_factory=dict)
@@ -50,19 +55,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where this server lives: absolute folders, and the sockets that are already bound.
-
-    `gateway_address` and `engine_address` are `http://host:port` as this machine reaches them.
-    """
+    """Where this server lives: absolute folders, and where each part listens. `proxy`: nginx, before the gateways."""
 
     data: Path
     sockets: Path
-    gateway_fd: int
-    gateway_address: str
-    gateway_port: int
-    engine_fd: int
-    engine_address: str
+    gateways: tuple[Place, ...]
+    engines: tuple[Place, ...]
+    proxy: Place | None = None
     secret_key: str
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """`http://host:port` of each place that a client may turn to."""
+        return tuple(place.address for place in ((self.proxy,) if self.proxy else self.gateways))
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The address of each service, by the name of its part."""
+        named = {"nginx": self.proxy} if self.proxy else {}
+        for kin, places in (("engine", self.engines), ("gateway", self.gateways)):
+            named |= {numbered(kin, index): place for index, place in enumerate(places)}
+        return {name: place.address for name, place in named.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +88,10 @@ class Services:
 
 
 def build_parts(settings: Settings, site: Site, services: Services) -> tuple[Part, ...]:
-    """The parts, in the order in which they start; they stop in reverse. A part whose URL is set is not started."""
+    """The parts; they stop in the reverse of this order. A part whose URL is set is not started.
+
+    So the gateways stop before nginx does, which still carries what they say to their sessions.
+    """
     env = service_env(settings, site)
     parts: list[Part] = []
     if not settings.database_url:
@@ -84,9 +100,11 @@ def build_parts(settings: Settings, site: Site, services: Services) -> tuple[Par
         parts.append(redis_part(site))
     stores = tuple(part.name for part in parts)
     if starts_engine(settings):
-        parts.append(engine_part(site, services, env))
-    parts.append(gateway_part(site, services, env, needs=stores, beside=tuple(part.name for part in parts)))
-    return tuple(parts)
+        parts += engine_parts(settings, site, services, env)
+    beside = tuple(dict.fromkeys(part.kin for part in parts))
+    if site.proxy:
+        parts.append(nginx_part(site, site.proxy))
+    return (*parts, *gateway_parts(settings, site, services, env, needs=stores, beside=beside))
 
 
 def starts_engine(settings: Settings) -> bool:
@@ -102,13 +120,21 @@ def service_env(settings: Settings, site: Site) -> dict[str, str]:
         "PARLEY_REDIS_URL": settings.redis_url or redis_server.url(site.sockets),
         "PARLEY_BLOB_URL": settings.blob_url or (site.data / "blobs").as_uri(),
         "PARLEY_SECRET_KEY": settings.secret_key or site.secret_key,
-        "PARLEY_GATEWAY__HOST": settings.gateway.host,
-        "PARLEY_GATEWAY__PORT": str(site.gateway_port),
         "PYTHONUNBUFFERED": "1",
     }
     if starts_engine(settings):
-        env["PARLEY_GATEWAY__ENGINE_URLS"] = json.dumps([site.engine_address])
+        env["PARLEY_GATEWAY__ENGINE_URLS"] = json.dumps([engine.address for engine in site.engines])
     return env
+
+
+def numbered(kin: str, index: int) -> str:
+    """The name of the first part of its kin, of the second …: `gateway`, `gateway-2`."""
+    return kin if not index else f"{kin}-{index + 1}"
+
+
+def shares(cores: int, count: int) -> list[int]:
+    """The cores of each of `count` engines, one at least."""
+    return [max(1, cores // count + (index < cores % count)) for index in range(count)]
 
 
 def postgres_part(site: Site) -> Part:
@@ -116,6 +142,7 @@ def postgres_part(site: Site) -> Part:
     return Part(
         name="postgres",
         title="PostgreSQL",
+        kin="postgres",
         command=cluster.command(),
         check=PostgresAccepts(cluster.sockets),
         before=cluster.prepare,
@@ -133,6 +160,7 @@ def redis_part(site: Site) -> Part:
     return Part(
         name="redis",
         title="Redis",
+        kin="redis",
         command=redis_server.command(site.data / "redis", redis_server.socket_path(site.sockets)),
         check=RedisAnswers(redis_server.socket_path(site.sockets)),
         start_timeout_s=RECOVERY_TIMEOUT_S,
@@ -141,32 +169,107 @@ def redis_part(site: Site) -> Part:
     )
 
 
-def engine_part(site: Site, services: Services, env: dict[str, str]) -> Part:
-    return Part(
-        name="engine",
-        title="Engine",
-        command=(*services.engine, "--fd", str(site.engine_fd)),
-        env=env,
-        check=ServiceReady(site.engine_address),
-        pass_fds=(site.engine_fd,),
-        stop_timeout_s=6.0,
-    )
+def engine_parts(settings: Settings, site: Site, services: Services, env: dict[str, str]) -> list[Part]:
+    """The engines. Several share the cores, and the GPUs where there are enough."""
+    count, gpus = len(site.engines), settings.engine.gpus
+    cores = shares(settings.engine.cores or os.cpu_count() or 1, count)
+    parts = []
+    for index, place in enumerate(site.engines):
+        own = {"PARLEY_ENGINE__HOST": place.bind, "PARLEY_ENGINE__PORT": str(place.port)}
+        if count > 1:
+            own |= {
+                "PARLEY_ENGINE__CORES": str(cores[index]),
+                "PARLEY_ENGINE__GPUS": json.dumps(gpus[index::count] or gpus),
+            }
+        parts.append(_service_part("engine", index, place, services.engine, env | own, stop_timeout_s=6.0))
+    return parts
 
 
-def gateway_part(
-    site: Site, services: Services, env: dict[str, str], *, needs: tuple[str, ...], beside: tuple[str, ...]
-) -> Part:
+def gateway_parts(
+    settings: Settings,
+    site: Site,
+    services: Services,
+    env: dict[str, str],
+    *,
+    needs: tuple[str, ...],
+    beside: tuple[str, ...],
+) -> list[Part]:
+    """The gateways. `beside`: the kinds of parts that speak for themselves while they are not ready."""
+
     async def migrate() -> None:
         await services.migrate(env["PARLEY_DATABASE_URL"])
 
+    before, hosts = once(migrate), _hosts_behind(settings, site)
+    return [
+        replace(
+            _service_part(
+                "gateway",
+                index,
+                place,
+                services.gateway,
+                env | hosts | {"PARLEY_GATEWAY__HOST": place.bind, "PARLEY_GATEWAY__PORT": str(place.port)},
+                stop_timeout_s=11.0,
+            ),
+            needs=needs,
+            before=before,
+            check=ServiceReady(place.address, silent_about=beside),
+        )
+        for index, place in enumerate(site.gateways)
+    ]
+
+
+def _hosts_behind(settings: Settings, site: Site) -> dict[str, str]:
+    """A gateway behind nginx listens on a loopback address, but is called by the names of the address before it."""
+    if site.proxy is None or settings.gateway.allowed_hosts or is_loopback(settings.gateway.host):
+        return {}
+    return {"PARLEY_GATEWAY__ALLOWED_HOSTS": '["*"]'}
+
+
+def _service_part(
+    kin: str, index: int, place: Place, command: tuple[str, ...], env: dict[str, str], *, stop_timeout_s: float
+) -> Part:
+    fds = () if place.fd is None else (place.fd,)
     return Part(
-        name="gateway",
-        title="Gateway",
-        command=(*services.gateway, "--fd", str(site.gateway_fd)),
+        name=numbered(kin, index),
+        title=kin.title() if not index else f"{kin.title()} {index + 1}",
+        kin=kin,
+        command=(*command, *(word for fd in fds for word in ("--fd", str(fd)))),
         env=env,
-        needs=needs,
-        before=migrate,
-        check=ServiceReady(site.gateway_address, silent_about=beside),
-        pass_fds=(site.gateway_fd,),
-        stop_timeout_s=11.0,
+        check=ServiceReady(place.address),
+        pass_fds=fds,
+        stop_timeout_s=stop_timeout_s,
     )
+
+
+def nginx_part(site: Site, place: Place) -> Part:
+    folder = site.data / "nginx"
+
+    async def configure() -> None:
+        nginx.render_embedded(folder, place, site.gateways)
+
+    return Part(
+        name="nginx",
+        title="nginx",
+        kin="nginx",
+        command=nginx.command(folder),
+        env={"NGINX": f"{place.fd};"},
+        before=configure,
+        check=ProxyAnswers(place.address),
+        pass_fds=() if place.fd is None else (place.fd,),
+        start_timeout_s=20.0,
+        stop_timeout_s=3.0,
+    )
+
+
+def once(hook: Hook) -> Hook:
+    """`hook` for several parts: the first that starts runs it, the others wait for that. What failed is tried again."""
+    lock, done = asyncio.Lock(), False
+
+    async def run() -> None:
+        nonlocal done
+        async with lock:
+            if not done:
+                await hook()
+            done = True
+
+    return run

@@ -1,6 +1,7 @@
 """A whole Parley for the length of a `with` block: for tests, the demo and benchmarks."""
 
 import contextlib
+import json
 import os
 import re
 import selectors
@@ -22,12 +23,29 @@ COMMAND = (sys.executable, "-m", "parley", "up")
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """`base_url` is `http://host:port`; `process` is `parley up` itself; `ready_line` what it printed."""
+    """`base_url` is `http://host:port`, the first of `base_urls`: of nginx, or else of each gateway.
 
-    base_url: str
+    `process` is `parley up` itself; `ready_line` what it printed.
+    """
+
+    base_urls: tuple[str, ...]
     data: Path
     process: subprocess.Popen[bytes]
     ready_line: str
+
+    @property
+    def base_url(self) -> str:
+        return self.base_urls[0]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The address of each service by the name of its part (`gateway`, `gateway-2`, `engine`, `nginx`)."""
+        places: dict[str, str] = json.loads((self.data / "run.json").read_text())["places"]
+        return places
+
+    def pid(self, part: str) -> int:
+        """The process that runs as this part now."""
+        return int(json.loads((self.data / "run.json").read_text())["processes"][part][0])
 
 
 @contextlib.contextmanager
@@ -38,6 +56,9 @@ def running_server(
     port: int = 0,
     start_timeout_s: float = 300.0,
     command: Sequence[str] = COMMAND,
+    gateways: int = 1,
+    engines: int = 1,
+    nginx: bool = False,
 ) -> Iterator[RunningServer]:
     """Starts `parley up` on a free port with the data in `data` (None: a temporary folder), yields it when it is
     ready, stops it with SIGTERM. `env` is added to the environment.
@@ -49,13 +70,15 @@ def running_server(
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-data-")))
         data = folder.prepare(data)
         said = data / "up.log"
-        process = _spawn((*command, "--port", str(port), "--data", str(data)), said, env or {})
+        parts = {"GATEWAYS": gateways, "ENGINES": engines, "NGINX": nginx}
+        wanted = {f"PARLEY_UP__{name}": str(value) for name, value in parts.items()}
+        process = _spawn((*command, "--port", str(port), "--data", str(data)), said, wanted | dict(env or {}))
         try:
             line = _ready_line(process, said, start_timeout_s)
-            address = re.search(r"http://\S+", line)
-            if address is None:
+            addresses = re.findall(r"http://\S+", line.partition(" · ")[0])
+            if not addresses:
                 raise SetupError(f"Parley said, in place of its ready line: {line!r}")
-            yield RunningServer(address[0], data, process, line)
+            yield RunningServer(tuple(addresses), data, process, line)
         finally:
             _stop(process, said)
 

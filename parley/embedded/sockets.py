@@ -1,10 +1,17 @@
-"""The listening sockets, bound here and handed to the services: a taken port is told at once, and connections wait
-in the queue while a service restarts."""
+"""The listening sockets. A taken port is told at once, before anything starts.
+
+Where there is one of a service, its socket is bound here and handed down: connections wait in its queue while the
+service restarts. Where there are several, each port is only reserved here and the service listens by itself: while it
+is down, connections are refused, and go to another at once.
+"""
 
 import errno
 import http.client
 import json
 import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from parley.errors import SetupError
 
@@ -23,8 +30,50 @@ class PortTaken(SetupError):
         self.by_parley = by_parley
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part listens: `address` as this machine reaches it (`http://host:port`), `bind` and `port` as it binds.
+
+    `fd` is the listening socket that it inherits; None: it binds by itself.
+    """
+
+    address: str
+    bind: str
+    port: int
+    fd: int | None = None
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket; port 0 takes a free one. Raises PortTaken, or SetupError for a host that is not here."""
+    listener = _bind(host, port, listening=True)
+    listener.setblocking(False)
+    return listener
+
+
+def handed_down(stack: ExitStack, host: str, port: int) -> Place:
+    """A place whose listening socket a service inherits, open until `stack` closes. Raises as `listen` does."""
+    listener = listen(host, port)
+    stack.callback(listener.close)
+    bind, number = listener.getsockname()[:2]
+    return Place(address(host, number), bind, number, listener.fileno())
+
+
+def reserved(stack: ExitStack, host: str, port: int) -> Place:
+    """A place that a service binds by itself; its port is kept for it until `stack` closes. Raises as `listen` does.
+
+    Only Linux lets the service bind beside a socket that keeps its port; elsewhere the port is merely known to be free.
+    """
+    if port:
+        listen(host, port).close()  # many may bind a port that nobody listens on: only listening tells
+    keeper = _bind(host, port, listening=False)
+    stack.callback(keeper.close)
+    bind, number = keeper.getsockname()[:2]
+    if sys.platform != "linux":
+        keeper.close()
+    return Place(address(host, number), bind, number)
+
+
+def _bind(host: str, port: int, *, listening: bool) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -35,11 +84,11 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a restart waits for TIME_WAIT
         listener.bind(address)
-        listener.listen(BACKLOG)
+        if listening:
+            listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise _explained(error, host, port) from None
-    listener.setblocking(False)
     return listener
 
 
@@ -62,6 +111,10 @@ def parley_answers(host: str, port: int, timeout_s: float = 1.0) -> bool:
         return False
     finally:
         connection.close()
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
 def reachable(host: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class Supervisor:
         self._policy = policy or RestartPolicy()
         self.children = {part.name: Child(part) for part in parts}
         self._tasks: list[asyncio.Task[None]] = []
+        self._announced = False
 
     async def run(self, all_ready: Callable[[dict[str, dict[str, Any]]], None]) -> None:
         """Runs until cancelled, or until a part is given up: then raises PartFailed or SetupError.
@@ -99,9 +101,10 @@ class Supervisor:
             await asyncio.gather(watch, *self._tasks, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Stops the parts, the last first, each within its time. Returns when nothing of them is left."""
-        for each in reversed(self.children.values()):
-            await self._stop(each)
+        """Stops the parts, the last first, those of one kind together, each within its time. Returns when nothing of
+        them is left."""
+        for _, kin in groupby(reversed(self.children.values()), key=lambda each: each.part.kin):
+            await asyncio.gather(*(self._stop(each) for each in kin))
 
     async def _stop(self, each: Child) -> None:
         part = each.part
@@ -123,18 +126,21 @@ class Supervisor:
     async def _announce(self, all_ready: Callable[[dict[str, dict[str, Any]]], None]) -> None:
         for each in self.children.values():
             await each.ready.wait()
+        self._announced = True
         all_ready({name: each.facts for name, each in self.children.items()})
 
     async def _tend(self, each: Child) -> None:
         while True:
-            was_ready, note = False, ""
+            ready_at, note = None, ""
             try:
                 await self._start(each)
-                was_ready = True
+                ready_at = time.monotonic()
             except Unprepared as error:
                 note = str(error)
-            status = await self._end_of(each)
-            each.exits = [*each.exits[-self._policy.exits :], Exit(time.monotonic(), status, was_ready, note)]
+            status, now = await self._end_of(each), time.monotonic()
+            served_s = 0.0 if ready_at is None else now - ready_at
+            exit_ = Exit(now, status, ready_at is not None, note, served_s)
+            each.exits = [*each.exits[-self._policy.exits :], exit_]
             await self._pause(each)
 
     async def _end_of(self, each: Child) -> int:
@@ -142,7 +148,7 @@ class Supervisor:
 
     async def _pause(self, each: Child) -> None:
         last = each.exits[-1]
-        decision = decide(self._policy, each.exits)
+        decision = decide(self._policy, each.exits, others_serve=self._others_serve(each))
         if isinstance(decision, GiveUp):
             each.enter(State.FAILED)
             log = self._log(each.part)
@@ -150,6 +156,11 @@ class Supervisor:
         each.enter(State.PAUSING)
         self._say(each.part.title, f"{last}; starting again in {decision.after_s:g} s")
         await asyncio.sleep(decision.after_s)
+
+    def _others_serve(self, each: Child) -> bool:
+        """Whether others of its kind are ready. Not before all were: what cannot even begin is told."""
+        kin = (other for other in self.children.values() if other.part.kin == each.part.kin and other is not each)
+        return self._announced and any(other.state is State.READY for other in kin)
 
     async def _start(self, each: Child) -> None:
         """One start, up to READY. Raises Unprepared where it does not come to that; SetupError where it never will."""

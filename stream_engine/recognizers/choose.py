@@ -74,7 +74,7 @@ def choose(settings: Settings) -> Choice:
     device = device_of(engine)
     if engine.model:
         return _configured(engine.model, device, settings)
-    wanted = default_name(cuda=device == "cuda", cores=os.cpu_count() or 1)
+    wanted = default_name(cuda=device == "cuda", cores=engine.cores or os.cpu_count() or 1)
     local = best(in_data(settings.data), wanted) or best(in_cache(), wanted)
     if local is not None:
         return Choice("faster-whisper", local.name, device, _where(local), folder=local.folder)
@@ -105,7 +105,7 @@ def _from_hub(model: str, device: str, reason: str, engine: EngineSettings) -> C
 
 def _without_whisper(engine: EngineSettings, error: ParleyError) -> Choice:
     """PocketSphinx, plainly marked. Raises SetupError where Whisper was asked for by name."""
-    name = engine.model or default_name(cuda=device_of(engine) == "cuda", cores=os.cpu_count() or 1)
+    name = engine.model or default_name(cuda=device_of(engine) == "cuda", cores=engine.cores or os.cpu_count() or 1)
     if engine.recognizer == "faster-whisper" or engine.model:
         raise no_model(engine.model, error.message, name) from error
     reason = f"No Whisper model is on this machine, and {continued(error.message)}"

@@ -273,7 +273,9 @@ def load(folder: Path, label: str, reason: str, settings: EngineSettings, device
     compute_type = settings.compute_type
     if compute_type == "auto":
         compute_type = "float16" if device == "cuda" else "int8"
-    threads, replicas = share_out(settings, device, os.cpu_count() or 1, (folder / "model.bin").stat().st_size)
+    threads, replicas = share_out(
+        settings, device, settings.cores or os.cpu_count() or 1, (folder / "model.bin").stat().st_size
+    )
     gpus = list(settings.gpus) if device == "cuda" else [0]
     model = WhisperModel(
         str(folder),

@@ -1,29 +1,13 @@
 """The page in a real browser: a WAV file as its microphone, a real server behind it."""
 
-import os
 import re
-import subprocess
-import sys
-import wave
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from parley.embedded.server import RunningServer
-from parley.media import decode_file
-from tests.conftest import CLIPS
-
-ROOT = Path(__file__).parents[2]
-CLIP = CLIPS[6]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
+from tests.browser.conftest import CLIP
 
 # Writes down every word that ever was lit, and where the player then was: a short word may be lit between two looks.
 WATCH_SPOKEN = """window.spoken = [];
@@ -38,42 +22,9 @@ new MutationObserver((changes) => {
 }).observe(document.querySelector("[data-testid=transcript]"), { attributeFilter: ["class"], subtree: true });"""
 
 
-def find_chromium() -> str | None:
-    found = subprocess.run(
-        [ROOT / "scripts" / "find-browser", "--only-find", Path(sys.executable).parent], capture_output=True, text=True
-    )
-    return found.stdout.strip() or None
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clip after half a second of silence and with much behind it: Chromium plays the file in a loop."""
-    samples = np.concatenate([np.zeros(8_000, np.int16), *decode_file(CLIP.path), np.zeros(30 * 16_000, np.int16)])
-    path = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser(microphone: Path) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        assert not os.environ.get("CI"), "there is no Chromium, and CI must not pass without the browser test"
-        pytest.skip("needs Chromium, which is not on this machine and could not be installed (make browser)")
-    arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={microphone}"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
     """The page, which must have logged no error by the end of the test."""
-    if not (ROOT / "web" / "dist" / "index.html").is_file():
-        pytest.skip("needs the built page (make web)")
     context = browser.new_context(viewport={"width": 1024, "height": 800}, permissions=["microphone"])
     page = context.new_page()
     errors: list[str] = []
@@ -152,7 +103,7 @@ def test_a_refused_microphone_is_said_plainly(browser: Browser, server: RunningS
     context.close()
 
 
-def test_a_lost_server_is_said_plainly_with_what_was_kept(page: Page) -> None:
+def test_a_session_that_the_server_ends_is_said_plainly_with_what_was_kept(page: Page) -> None:
     page.add_init_script(
         """const Real = WebSocket; window.WebSocket = class extends Real {
              constructor(...of) { super(...of); window.theSocket = this } }"""
@@ -160,9 +111,9 @@ def test_a_lost_server_is_said_plainly_with_what_was_kept(page: Page) -> None:
     page.reload()
     page.get_by_test_id("record-button").click()
     expect(page.get_by_test_id("kept-safe")).to_have_attribute("data-ms", re.compile(r"[1-9]\d{3,}"), timeout=15_000)
-    page.evaluate("window.theSocket.close()")
+    page.evaluate("window.theSocket.send(new Uint8Array(3))")  # one sample and a half
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-phase", "lost", timeout=10_000)
-    expect(page.get_by_test_id("notice").first).to_contain_text("kept")
+    expect(page.get_by_test_id("notice").first).to_contain_text("is kept")
     lost = page.get_by_test_id("recording-item").first
     expect(lost).to_have_attribute("data-state", "interrupted", timeout=2_000)
     expect(lost).to_contain_text("Interrupted, kept up to 0:0")

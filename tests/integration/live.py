@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
+from parley.client import LiveClient, Resumed, open_session
 from parley.media import decode_file
 from tests.conftest import Clip
 
@@ -109,3 +111,52 @@ async def _send(connection: Any, items: Iterable[dict[str, Any] | str | bytes | 
 async def speak(base_url: str, clip: Clip, **start: Any) -> Heard:
     """A clip from start to stop, as fast as it is taken."""
     return await converse(base_url, START | start, *chunked(samples_of(clip)), {"type": "stop"})
+
+
+@dataclass(slots=True)
+class Followed:
+    """The finals of a session of the Python client, and when the client had to begin anew and got text again."""
+
+    finals: list[wire.Final] = field(default_factory=list)
+    resumed: int = 0
+    text_at_s: list[float] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join(final.text for final in self.finals if final.text)
+
+    @property
+    def segments(self) -> list[int]:
+        return [final.segment for final in self.finals]
+
+
+async def follow(urls: Sequence[str], clip: Clip, *, pace: float = 2.0) -> Followed:
+    """Speaks the clip through the Python client, which comes back by itself, at `pace` times the pace of life."""
+    heard = Followed()
+    async with open_session(urls, wire.Start(sample_rate=SAMPLE_RATE)) as session:
+        sending = asyncio.create_task(_speak_on(session, chunked(samples_of(clip)), pace))
+        async with asyncio.timeout(90):
+            async for event in session:
+                heard.resumed += isinstance(event, Resumed)
+                if isinstance(event, wire.Final):
+                    heard.finals.append(event)
+                if isinstance(event, wire.Partial | wire.Final):
+                    heard.text_at_s.append(time.monotonic())
+        await sending
+    return heard
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = 30.0) -> None:
+    """Asks ten times a second until it holds."""
+    for _ in range(round(within_s * 10)):
+        if await holds():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"it did not come to pass within {within_s:g} s")
+
+
+async def _speak_on(session: LiveClient, chunks: list[bytes], pace: float) -> None:
+    for chunk in chunks:
+        await session.send_audio(chunk)
+        await asyncio.sleep(0.1 / pace)
+    await session.send(wire.Stop())

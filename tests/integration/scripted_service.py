@@ -1,9 +1,9 @@
 """Stands in for the gateway or the engine under `parley up`.
 
-    NAME [--fails STATUS] [--says TEXT] [--ignores-stop] --fd N
+    NAME [--fails STATUS] [--says TEXT] [--ignores-stop] [--fd N]
 
-It answers /healthz and /readyz on the inherited socket, appends `started PID` and `stopped` to DATA/NAME.events, and
-its environment to DATA/NAME.env.
+It answers /healthz and /readyz on the inherited socket, or on the one of its settings, appends `started PID` and
+`stopped` to DATA/events, and writes its environment to DATA/NAME.env and DATA/NAME-PORT.env.
 """
 
 import argparse
@@ -37,6 +37,7 @@ class Answers(BaseHTTPRequestHandler):
             "status": "ready",
             "version": "scripted",
             "engine": arguments.name,
+            "pid": os.getpid(),
             "recognizer": {"name": "scripted", "model": "none"},
         }
         self.send_response(200)
@@ -55,12 +56,15 @@ def stop(*_: object) -> None:
 
 signal.signal(signal.SIGTERM, stop)
 note("started")
-(data / f"{arguments.name}.env").write_text(json.dumps(dict(os.environ)))
+host, port = (os.environ[f"PARLEY_{arguments.name.upper()}__{name}"] for name in ("HOST", "PORT"))
+for path in (data / f"{arguments.name}.env", data / f"{arguments.name}-{port}.env"):
+    path.write_text(json.dumps(dict(os.environ)))
 if arguments.fails is not None:
     print(arguments.says.replace("&", " ") or f"the {arguments.name} says why it cannot go on", file=sys.stderr)
     sys.exit(arguments.fails)
-server = HTTPServer(("127.0.0.1", 0), Answers, bind_and_activate=False)
-server.socket.close()
-server.socket = socket.socket(fileno=arguments.fd)
-server.socket.setblocking(True)
+server = HTTPServer((host, int(port)), Answers, bind_and_activate=arguments.fd is None)
+if arguments.fd is not None:
+    server.socket.close()
+    server.socket = socket.socket(fileno=arguments.fd)
+    server.socket.setblocking(True)
 server.serve_forever()

@@ -26,4 +26,4 @@ if __name__ == "__main__":
         engine=(sys.executable, SERVICE, "engine", *given.engine.split()),
         migrate=no_migration,
     )
-    sys.exit(run(port=given.port, data=given.data, services=services))
+    sys.exit(run(data=given.data, services=services, gateway={"port": given.port}))

@@ -18,7 +18,7 @@ from parley.audio import Samples, resume_point
 from parley.embedded import folder
 from parley.embedded.server import RunningServer
 from tests.conftest import CLIPS
-from tests.integration.live import START, Heard, chunked, converse, samples_of
+from tests.integration.live import START, Heard, chunked, converse, eventually, samples_of
 from tests.integration.stores import database_url
 
 SPEECH = np.concatenate([samples_of(CLIPS[11]), np.zeros(8000, np.int16), samples_of(CLIPS[9])])
@@ -200,10 +200,8 @@ async def test_a_recording_whose_client_never_comes_back_is_closed_with_all_its_
         async with asyncio.timeout(40):
             await _let_time_pass(database, never_spoke.recording_id)
             await _let_time_pass(database, heard.recording_id)
-            while await _state(database, heard.recording_id) != "interrupted":
-                await asyncio.sleep(0.3)
-            while await _state(database, never_spoke.recording_id) is not None:
-                await asyncio.sleep(0.3)
+            await eventually(lambda: _is_in_state(database, heard.recording_id, "interrupted"))
+            await eventually(lambda: _is_in_state(database, never_spoke.recording_id, None))
     finally:
         await database.close()
     _, segments, audio = await stored(server, heard.recording_id)
@@ -215,6 +213,6 @@ async def _let_time_pass(database: asyncpg.Connection, recording_id: str) -> Non
     await database.execute("UPDATE recordings SET alive_at = now() - interval '10 minutes' WHERE id = $1", recording_id)
 
 
-async def _state(database: asyncpg.Connection, recording_id: str) -> str | None:
-    state: str | None = await database.fetchval("SELECT state FROM recordings WHERE id = $1", recording_id)
-    return state
+async def _is_in_state(database: asyncpg.Connection, recording_id: str, state: str | None) -> bool:
+    """None: the recording is gone."""
+    return bool(await database.fetchval("SELECT state FROM recordings WHERE id = $1", recording_id) == state)

@@ -335,3 +335,39 @@ def test_a_part_whose_url_is_set_is_not_started(used: Path) -> None:
 def test_settings_for_another_postgresql_do_not_disturb_ours(used: Path) -> None:
     with running_server(used, command=UP, env={"PGPORT": "5999", "PGUSER": "someone", "PGHOST": "nowhere"}) as server:
         assert answers(server)
+
+
+def test_several_of_a_service_each_have_an_address_and_a_process_of_their_own(used: Path) -> None:
+    with running_server(used, command=UP, gateways=2, engines=2) as server:
+        assert list(server.places) == ["engine", "engine-2", "gateway", "gateway-2"]
+        assert server.base_urls == (server.places["gateway"], server.places["gateway-2"])
+        for name, place in server.places.items():
+            assert httpx.get(f"{place}/readyz").json()["pid"] == server.pid(name)
+        for url in server.base_urls:
+            env = json.loads((used / f"gateway-{url.rpartition(':')[2]}.env").read_text())
+            assert json.loads(env["PARLEY_GATEWAY__ENGINE_URLS"]) == [
+                server.places["engine"],
+                server.places["engine-2"],
+            ]
+    assert events(used)[-4:] == [*["gateway stopped"] * 2, *["engine stopped"] * 2]
+
+
+def test_gateways_take_one_port_after_the_other(used: Path) -> None:
+    with running_server(used, command=UP) as server:
+        port = int(server.base_url.rpartition(":")[2])
+    with running_server(used, command=UP, gateways=2, port=port) as server:
+        assert server.base_urls == tuple(f"http://127.0.0.1:{port + index}" for index in (0, 1))
+        taken = fail("--port", str(port), "--data", str(used.with_name("other")), PARLEY_UP__GATEWAYS="2")
+        assert f"Port {port} on 127.0.0.1 is taken by another Parley" in one_line(taken)
+    few = fail("--port", "65535", "--data", str(used), PARLEY_UP__GATEWAYS="2", PARLEY_UP__NGINX="no")
+    assert "There are no 2 ports from 65535 up" in one_line(few)
+
+
+def test_of_several_gateways_one_that_is_killed_refuses_at_once_while_the_other_serves(used: Path) -> None:
+    with running_server(used, command=UP, gateways=2) as server:
+        first, second = server.base_urls
+        os.kill(server.pid("gateway"), signal.SIGKILL)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{first}/healthz", timeout=0.2)
+        assert httpx.get(f"{second}/healthz").status_code == 200
+        eventually(lambda: answers(server))

@@ -4,7 +4,8 @@
  *
  *     node dev/server.mjs [--port 8000] [--scene …]
  *
- * Scenes: empty · fallback · capacity · lost (drops after 8 s) · failing (the API answers 503) · slow · unavailable
+ * Scenes: empty · fallback · capacity · lost (breaks after 8 s, and is back after another 30) · superseded (after 8 s)
+ *         · failing (the API answers 503) · slow · unavailable
  */
 
 import { createReadStream, existsSync, statSync } from "node:fs";
@@ -147,27 +148,32 @@ function toWav(samples) {
 
 // --- /ws/s2t
 
-let count = 0;
+/** What the double keeps of a recording, by its resume token: its place in the script and its audio. */
+const sessions = new Map();
+let awayUntil = 0;
+
+function newSession() {
+  const entry = { recording: null, segments: [], pcm: null };
+  return { entry, chunks: [], samples: 0, next: 0, rate: 0, recordingId: `r-live-${sessions.size + 1}` };
+}
+
 new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
+  if (Date.now() < awayUntil) return socket.terminate();
   const script = segmentsOf(SPOKEN, { suspect: 3 });
-  const finals = [];
-  const chunks = [];
-  const entry = { recording: null, segments: finals, pcm: null };
-  let rate = 0,
-    samples = 0,
-    next = 0,
+  let session = newSession(),
     revision = 0,
     started = false,
     timer;
   const send = (message) => socket.send(JSON.stringify(message));
-  const nowMs = () => (samples * 1000) / rate;
+  const nowMs = () => (session.samples * 1000) / session.rate;
 
   function final() {
-    const segment = script[next++];
+    const { entry } = session;
+    const segment = script[session.next++];
     started = false;
     revision = 0;
-    finals.push(segment);
-    entry.recording.preview = finals
+    entry.segments.push(segment);
+    entry.recording.preview = entry.segments
       .map(({ text }) => text)
       .join(" ")
       .slice(0, 120);
@@ -176,7 +182,7 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
 
   function tick() {
     const now = nowMs();
-    const segment = script[next];
+    const segment = script[session.next];
     send({ type: "ack", samples: Math.floor((Math.max(0, now - 1200) * RATE) / 1000) });
     if (!segment || now < segment.start_ms) return;
     if (!started) {
@@ -199,11 +205,48 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
     }
   }
 
+  function begin(rate, nextSegment) {
+    const { entry, recordingId } = session;
+    const created_at = entry.recording?.created_at ?? new Date().toISOString();
+    const known = { id: recordingId, title: null, created_at, duration_ms: 0, language: "en", preview: "" };
+    entry.recording = { ...known, ...entry.recording, state: "recording" };
+    session.rate = rate;
+    // A whole number of samples at either rate.
+    const wire = Math.floor(session.samples / rate) * RATE;
+    session.chunks = [concat(session.chunks).subarray(0, (wire * rate) / RATE)];
+    session.samples = session.chunks[0].length;
+    recordings.set(recordingId, entry);
+    sessions.set(recordingId, session);
+    announce(recordingId, "created");
+    send({
+      type: "ready",
+      protocol: 1,
+      recording_id: recordingId,
+      resume_token: recordingId,
+      next_sample: wire,
+      recognizer: RECOGNIZER,
+    });
+    for (const segment of entry.segments.slice(nextSegment)) send({ type: "final", ...segment });
+    timer = setInterval(tick, 250);
+    if (options.scene === "lost" && wire === 0) setTimeout(breaks, 8000);
+    if (options.scene === "superseded") setTimeout(superseded, 8000);
+  }
+
+  function breaks() {
+    awayUntil = Date.now() + 30_000;
+    socket.terminate();
+  }
+
+  function superseded() {
+    send({ type: "error", code: "superseded", message: "Another connection took over.", retryable: false });
+    socket.close(1008);
+  }
+
   socket.on("message", (data, binary) => {
     if (binary) {
       const chunk = new Int16Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.length));
-      chunks.push(chunk);
-      samples += chunk.length;
+      session.chunks.push(chunk);
+      session.samples += chunk.length;
       return;
     }
     const message = JSON.parse(data.toString());
@@ -219,29 +262,8 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
         });
         return socket.close(1013);
       }
-      rate = message.sample_rate;
-      const id = `r-live-${++count}`;
-      entry.recording = {
-        id,
-        title: null,
-        state: "recording",
-        created_at: new Date().toISOString(),
-        duration_ms: 0,
-        language: "en",
-        preview: "",
-      };
-      recordings.set(id, entry);
-      announce(id, "created");
-      send({
-        type: "ready",
-        protocol: 1,
-        recording_id: id,
-        resume_token: "double",
-        next_sample: 0,
-        recognizer: RECOGNIZER,
-      });
-      timer = setInterval(tick, 250);
-      if (options.scene === "lost") setTimeout(() => socket.terminate(), 8000);
+      session = sessions.get(message.resume) ?? session;
+      begin(message.sample_rate, message.next_segment ?? 0);
     }
     if (message.type === "stop") {
       clearInterval(timer);
@@ -249,25 +271,36 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
         if (started) final();
         finish("finished");
         send({ type: "ack", samples: Math.floor((nowMs() * RATE) / 1000) });
-        send({ type: "closed", recording_id: entry.recording.id, duration_ms: Math.floor(nowMs()) });
+        send({ type: "closed", recording_id: session.recordingId, duration_ms: Math.floor(nowMs()) });
         socket.close();
       }, 900);
     }
   });
   socket.on("close", () => {
     clearInterval(timer);
-    if (entry.recording?.state === "recording") finish("interrupted");
+    if (session.entry.recording?.state === "recording") finish("interrupted");
   });
 
   function finish(state) {
+    const { entry, chunks, samples, rate } = session;
     Object.assign(entry.recording, { state, duration_ms: Math.floor(nowMs()) });
     const length = Math.floor((samples * RATE) / rate);
     entry.pcm = new Int16Array(length);
-    const whole = chunks.flatMap((chunk) => [...chunk]);
+    const whole = concat(chunks);
     for (let i = 0; i < length; i++) entry.pcm[i] = whole[Math.floor((i * rate) / RATE)];
     announce(entry.recording.id, "updated");
   }
 });
+
+function concat(chunks) {
+  const whole = new Int16Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
 
 server.listen(Number(options.port), "127.0.0.1", () => {
   console.log(`The double answers at http://127.0.0.1:${options.port} (scene: ${options.scene || "usual"})`);

@@ -66,19 +66,45 @@ function useFreshPage(location: string): void {
   }, [location]);
 }
 
-/** While recording, the tab says so and does not close without asking; and the list has the recording at once. */
+/**
+ * While recording, the tab says so and does not close without asking; the list has the recording at once; and what the
+ * browser knows of the network and of leaving the page is acted upon.
+ */
 function WhileRecording() {
-  const { session, library } = useServices();
+  const { session, library, offers } = useServices();
   const { phase, capturedMs, keptMs, recordingId } = useSession();
   const active = isActive(phase);
   const time = clock(capturedMs);
 
   useEffect(() => {
     if (!active) return;
-    const ask = (event: BeforeUnloadEvent): void => event.preventDefault();
+    const ask = (event: BeforeUnloadEvent): void => {
+      session.flush();
+      event.preventDefault();
+    };
     window.addEventListener("beforeunload", ask);
     return () => window.removeEventListener("beforeunload", ask);
-  }, [active]);
+  }, [active, session]);
+
+  useEffect(() => {
+    const onVisibility = (): void => {
+      if (document.visibilityState === "hidden") return session.flush();
+      session.retryNow();
+      void offers.load();
+    };
+    document.addEventListener("visibilitychange", onVisibility);
+    window.addEventListener("pagehide", session.flush);
+    window.addEventListener("online", session.retryNow);
+    return () => {
+      window.removeEventListener("online", session.retryNow);
+      window.removeEventListener("pagehide", session.flush);
+      document.removeEventListener("visibilitychange", onVisibility);
+    };
+  }, [offers, session]);
+
+  useEffect(() => {
+    if (!active) void offers.load();
+  }, [active, offers]);
 
   useEffect(() => {
     if (!active) return;

@@ -3,12 +3,15 @@
 import { createContext, useContext, useSyncExternalStore } from "react";
 import type { Library, Notice } from "./recordings/library";
 import type { ListState } from "./recordings/list";
+import type { Offers } from "./session/offers";
 import type { LiveSession } from "./session/session";
+import type { Held } from "./session/spool";
 import type { SessionState } from "./session/state";
 
 export interface Services {
   session: LiveSession;
   library: Library;
+  offers: Offers;
 }
 
 export const ServicesContext = createContext<Services | null>(null);
@@ -22,6 +25,11 @@ export function useServices(): Services {
 export function useSession(): SessionState {
   const { session } = useServices();
   return useSyncExternalStore(session.subscribe, session.snapshot);
+}
+
+export function useOffers(): readonly Held[] {
+  const { offers } = useServices();
+  return useSyncExternalStore(offers.subscribe, offers.snapshot);
 }
 
 export function useList(): ListState {

@@ -10,7 +10,10 @@ export interface Start {
   channels: 1;
   language?: string;
   title?: string;
+  /** `ready.resume_token`: goes on with that recording in place of a new one. */
   resume?: string;
+  /** Finals from this number on are sent again. */
+  next_segment?: number;
 }
 
 export type ClientMessage = Start | { type: "finalize" } | { type: "stop" } | { type: "ping" };
@@ -37,8 +40,10 @@ export interface Ready {
   protocol: number;
   recording_id: string;
   resume_token: string;
+  /** Audio is to be sent from here on. */
   next_sample: number;
-  recognizer: RecognizerInfo;
+  /** Absent while no engine is at hand: the audio is kept, the words come later. */
+  recognizer?: RecognizerInfo;
 }
 
 export interface Partial {
@@ -94,6 +99,7 @@ export function parseServerMessage(text: string): ServerMessage | null {
   }
 }
 
-export function samplesToMs(samples: number): number {
-  return Math.floor((samples * 1000) / WIRE_SAMPLE_RATE);
+/** `samples` at `sampleRate` in whole milliseconds. */
+export function samplesToMs(samples: number, sampleRate = WIRE_SAMPLE_RATE): number {
+  return Math.floor((samples * 1000) / sampleRate);
 }

@@ -28,11 +28,11 @@ SETTINGS = SegmenterSettings(max_segment_s=2, trailing_silence_ms=256, tail_ms=1
 LOUDNESS = (0.0, 0.0, 0.3, 0.45, 0.7, 1.0, 1.0)
 _FULL_SCALE = 20_000
 _MEMORY = 0.5
-_DEAF_FRAMES = 2
+_GAINS = (0.7, 1.0, 0.9, 1.1, 0.8)
 
 
 class Detector:
-    """The probability of a frame depends on all that came since the restart; the first frames are heard but faintly."""
+    """The probability of a frame depends on all that came since the restart, and on how long ago that was."""
 
     def __init__(self) -> None:
         self.restart(np.empty(0, np.int16))
@@ -57,7 +57,7 @@ class Detector:
         self._frames += 1
         loudness = float(np.abs(frame).mean()) / _FULL_SCALE
         self._level = _MEMORY * self._level + (1 - _MEMORY) * loudness
-        return self._level * (0.5 if self._frames <= _DEAF_FRAMES else 1.0)
+        return min(1.0, self._level * _GAINS[self._frames % len(_GAINS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +220,8 @@ def undisturbed(said: Sequence[Samples | None]) -> list[Final]:
 
 
 batches = st.integers(1, 40)
-lengths = st.sampled_from((1, 500, FRAME, 3_000, 8_000, 16_000, 30_000, 30_000))
-counts = st.sampled_from((0, 1, 3, 100, 100))
+lengths = st.sampled_from((1, 500, FRAME, 3_000, 6_000, 6_000, 16_000, 40_000))
+counts = st.sampled_from((0, 0, 1, 3, 100, 100))
 sounds = st.lists(st.tuples(st.sampled_from(LOUDNESS), lengths), min_size=1, max_size=6)
 
 
@@ -257,6 +257,12 @@ class ResumedRecording(RuleBasedStateMachine):
         self.messages_arrive(messages)
         self.something_is_written(part_samples, parts, finals)
 
+    @rule()
+    def the_client_ends_the_segment(self) -> None:
+        self.said.append(None)
+        self.client.finalize()
+        self.messages_arrive(1000)
+
     def messages_arrive(self, messages: int) -> None:
         for _ in range(messages):
             if (message := self.client.take()) is not None:
@@ -278,6 +284,12 @@ class ResumedRecording(RuleBasedStateMachine):
         self.session = Session(self.stored, batch)
         self.client.rewind(len(self.stored.audio))
 
+    @rule(batch=batches, finals=counts)
+    def everything_is_lost_that_could_be_written(self, batch: int, finals: int) -> None:
+        self.messages_arrive(1000)
+        self.something_is_written(3_000, parts=1000, finals=finals)
+        self.everything_is_lost_and_resumed(batch)
+
     @invariant()
     def what_is_stored_is_what_was_said(self) -> None:
         said = np.concatenate([np.empty(0, np.int16), *(piece for piece in self.said if piece is not None)])
@@ -298,4 +310,17 @@ class ResumedRecording(RuleBasedStateMachine):
 
 
 TestResumedRecording = ResumedRecording.TestCase
-TestResumedRecording.settings = hypothesis_settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestResumedRecording.settings = hypothesis_settings(max_examples=250, stateful_step_count=30, deadline=None)
+
+
+def test_a_segment_that_was_ended_behind_a_part_already_durable_is_ended_there_again() -> None:
+    machine = ResumedRecording()
+    machine.begin(batch=1)
+    loud = [(1.0, SAMPLE_RATE // 2)]
+    everything = {"messages": 1000, "part_samples": SAMPLE_RATE, "parts": 1000, "finals": 0}
+    machine.someone_speaks(loud, finalize=False, **everything)
+    machine.the_client_ends_the_segment()
+    machine.someone_speaks(loud, finalize=False, **everything)
+    machine.everything_is_lost_and_resumed(batch=1)
+    machine.teardown()
+    assert len(machine.stored.finals) == 2

@@ -40,7 +40,7 @@ async def never() -> Healthy | NotYet:
 
 
 def part(name: str, command: tuple[str, ...] = SLEEPS, **changes: Any) -> Part:
-    return replace(Part(name=name, title=name.title(), command=command, check=healthy), **changes)
+    return replace(Part(name=name, title=name.title(), kin=name, command=command, check=healthy), **changes)
 
 
 class Run:
@@ -212,3 +212,35 @@ asyncio.run(main())
     result = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=20, check=False)
     assert result.returncode == -signal.SIGKILL
     asyncio.run(eventually(lambda: not lives(int(result.stdout))))
+
+
+async def test_one_of_several_that_fails_again_and_again_does_not_stop_the_others(tmp_path: Path) -> None:
+    first, second = part("gateway", kin="gateway"), part("gateway-2", kin="gateway")
+    async with running(tmp_path, first, second) as run:
+        await asyncio.wait_for(run.facts, 10)
+        for time in range(1, 5):
+            os.kill(run.supervisor.children["gateway-2"].process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+            await run.until("Gateway-2 ready after", times=time + 1)
+        assert run.supervisor.children["gateway"].state is State.READY
+        assert not run.task.done()
+
+
+async def test_one_of_several_that_cannot_begin_is_told(tmp_path: Path) -> None:
+    async with running(
+        tmp_path, part("gateway", kin="gateway"), part("gateway-2", DIES, kin="gateway", check=never)
+    ) as run:
+        with pytest.raises(PartFailed, match="Gateway-2 failed 3 times"):
+            await asyncio.wait_for(run.task, 10)
+
+
+async def test_parts_of_one_kin_stop_together(tmp_path: Path) -> None:
+    deaf = [part(f"deaf-{number}", DEAF, kin="deaf", stop_timeout_s=0.5) for number in range(4)]
+    async with running(tmp_path, part("first"), *deaf) as run:
+        await asyncio.wait_for(run.facts, 10)
+        await eventually(lambda: all((tmp_path / f"{each.name}.log").read_text() for each in deaf))
+        run.task.cancel()
+        await asyncio.gather(run.task, return_exceptions=True)
+        began = asyncio.get_running_loop().time()
+        await run.supervisor.stop()
+        assert asyncio.get_running_loop().time() - began < 1.5
+    assert run.said[-1] == "First stopping"

@@ -32,6 +32,18 @@ def test_the_last_exit_of_the_window_is_one_too_many() -> None:
     assert decision == GiveUp("failed 4 times within 60 s; the last time it was ended by signal 9")
 
 
+def test_what_served_for_a_while_is_no_loop() -> None:
+    settled = [Exit(at, -9, was_ready=True, served_s=POLICY.settled_s) for at in (0, 11, 22, 33, 44)]
+    assert decide(POLICY, settled) == Restart(1.0)
+    assert decide(POLICY, [*settled, Exit(45, -9, was_ready=True)]) == Restart(1.0)
+
+
+def test_a_part_beside_which_others_serve_is_never_given_up() -> None:
+    assert decide(POLICY, exits(0, 10, 20, 30), others_serve=True) == Restart(3.0)
+    assert decide(POLICY, exits(0, status=3, was_ready=False), others_serve=True) == Restart(3.0)
+    assert decide(POLICY, exits(0), others_serve=True) == Restart(1.0)
+
+
 def test_a_note_says_more_than_the_status() -> None:
     last = Exit(3, 1, was_ready=False, note="could not be prepared: no such table")
     decision = decide(POLICY, [*exits(0, 1, 2), last])

@@ -22,6 +22,11 @@ export interface Microphone {
   close(): Promise<void>;
 }
 
+/** Has the audio thread's script at hand, so that a recording can begin while the server is away. */
+export function prepareMicrophone(): void {
+  void fetch(captureUrl).catch(() => undefined);
+}
+
 /** Why this page could not record whatever the person allows; null where it can. */
 export function cannotRecord(): Problem | null {
   if (!window.isSecureContext) return INSECURE;
@@ -29,9 +34,16 @@ export function cannotRecord(): Problem | null {
   return null;
 }
 
-/** Opens the microphone. `onEnded` is called when the device goes away by itself. Throws what the browser throws. */
-export async function openMicrophone(onChunk: (chunk: Int16Array) => void, onEnded: () => void): Promise<Microphone> {
-  const context = new AudioContext({ latencyHint: "interactive" });
+/**
+ * Opens the microphone, at `sampleRate` where one is given and the browser can, else at the device's own. `onEnded` is
+ * called when the device goes away by itself. Throws what the browser throws.
+ */
+export async function openMicrophone(
+  onChunk: (chunk: Int16Array) => void,
+  onEnded: () => void,
+  sampleRate: number | null = null,
+): Promise<Microphone> {
+  const context = new AudioContext({ latencyHint: "interactive", ...(sampleRate && { sampleRate }) });
   let stream: MediaStream | undefined;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: SPEECH });

@@ -14,7 +14,7 @@ export function LiveText({ state }: { state: SessionState }) {
 
   return (
     <section className="book live-text" data-testid="live-text" aria-label="Live text">
-      {segments.length === 0 && active && <Invitation phase={state.phase} />}
+      {segments.length === 0 && active && <Invitation state={state} />}
       {segments.map((segment) => (
         <Paragraph key={segment.segment} segment={segment} />
       ))}
@@ -24,13 +24,15 @@ export function LiveText({ state }: { state: SessionState }) {
   );
 }
 
-function Invitation({ phase }: { phase: SessionState["phase"] }) {
+function Invitation({ state: { phase, away } }: { state: SessionState }) {
   const text =
     phase === "asking"
       ? "Allow the microphone, then speak."
       : phase === "finishing"
         ? ""
-        : "Speak. Your words appear here.";
+        : away
+          ? "Speak. Your words appear here when the connection is back."
+          : "Speak. Your words appear here.";
   return <p className="invitation">{text}</p>;
 }
 

@@ -1,7 +1,8 @@
 import { useEffect, useRef } from "react";
 import { useServices, useSession } from "../services";
-import { phrase } from "../session/phrase";
-import { isActive, type SessionState } from "../session/state";
+import { heldPhrase, phrase } from "../session/phrase";
+import { isCalm } from "../session/problems";
+import { heldMs, isActive, type SessionState } from "../session/state";
 import { clock, spokenDuration } from "../text/time";
 import { Dock } from "./Dock";
 import { useCountdown } from "./useCountdown";
@@ -46,15 +47,23 @@ export function RecordDock() {
 }
 
 function ConnectionState({ state, wait }: { state: SessionState; wait: number }) {
-  const kept =
-    state.phase === "live" || state.phase === "finishing" || state.phase === "closed" || state.phase === "lost";
+  const kept = ["live", "finishing", "closed", "lost"].includes(state.phase);
   return (
-    <div className="connection" data-phase={state.phase}>
-      <p data-testid="connection-state" data-phase={state.phase} role="status">
-        {state.phase === "live" && <span className="dot" aria-hidden="true" />}
+    <div
+      className="connection"
+      data-phase={state.phase}
+      data-away={state.away}
+      data-calm={state.problem !== null && isCalm(state.problem)}
+    >
+      <p data-testid="connection-state" data-phase={state.phase} data-away={state.away} role="status">
+        {(state.phase === "live" || state.away) && <span className="dot" aria-hidden="true" />}
         {phrase(state)}
       </p>
-      {kept ? (
+      {state.away ? (
+        <p className="tabular" data-testid="held" data-ms={heldMs(state)}>
+          {heldPhrase(state)}
+        </p>
+      ) : kept ? (
         <p className="kept-safe" data-testid="kept-safe" data-ms={state.keptMs}>
           kept safe to <span className="tabular">{clock(state.keptMs)}</span>
         </p>

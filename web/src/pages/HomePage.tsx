@@ -4,10 +4,12 @@ import { getStatus, type Status } from "../api/client";
 import { Callout } from "../components/Callout";
 import { ArrowRightIcon } from "../components/icons";
 import { LiveText } from "../components/LiveText";
+import { OfferList } from "../components/OfferList";
 import { Prose } from "../components/Prose";
 import { RecordDock } from "../components/RecordDock";
 import { RecordingList } from "../components/RecordingList";
 import { useList, useServices, useSession } from "../services";
+import { isCalm } from "../session/problems";
 import { isActive, type SessionState } from "../session/state";
 import { clock, longDay, timeOfDay } from "../text/time";
 import type { RecognizerInfo } from "../wire";
@@ -37,6 +39,7 @@ export function HomePage() {
           </Callout>
         )}
         {state.phase !== "idle" && !deleted && <Live state={state} />}
+        {!active && <OfferList />}
         {!active && <RecordingList onRecord={() => session.toggle()} />}
       </main>
       <RecordDock />
@@ -59,7 +62,7 @@ function Live({ state }: { state: SessionState }) {
       {said && <LiveText state={state} />}
       {state.problem && (
         <Callout
-          tone={state.problem.code === "no_words" ? "note" : "trouble"}
+          tone={isCalm(state.problem) ? "note" : "trouble"}
           code={state.problem.code}
           action={<ProblemAction state={state} />}
         >
@@ -74,6 +77,7 @@ function Live({ state }: { state: SessionState }) {
           )}
         </Callout>
       )}
+      {state.phase === "finishing" && state.away && <FinishLater state={state} />}
       {state.phase === "closed" && (
         <p className="after-live">
           <span>
@@ -86,6 +90,26 @@ function Live({ state }: { state: SessionState }) {
         </p>
       )}
     </div>
+  );
+}
+
+/** Nobody has to wait for a connection to finish, where the browser can hold what is left. */
+function FinishLater({ state }: { state: SessionState }) {
+  const { session } = useServices();
+  return (
+    <Callout
+      tone="note"
+      code="finishing_away"
+      action={
+        state.spooled && (
+          <button type="button" className="button" data-testid="finish-later" onClick={() => session.setAside()}>
+            Finish later
+          </button>
+        )
+      }
+    >
+      What you said is held here, and is sent when the connection is back.
+    </Callout>
   );
 }
 

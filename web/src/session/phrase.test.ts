@@ -1,8 +1,10 @@
-import { expect, test } from "vitest";
-import { phrase } from "./phrase";
+import { describe, expect, test } from "vitest";
+import type { Ready } from "../wire";
+import { heldPhrase, phrase } from "./phrase";
 import { IDLE, reduce, type SessionAction, type SessionState } from "./state";
 
 const LIVE: SessionState = { ...IDLE, phase: "live", recordingId: "r1" };
+const READY: Ready = { type: "ready", protocol: 1, recording_id: "r1", resume_token: "t", next_sample: 0 };
 const after = (...actions: SessionAction[]): string => phrase(actions.reduce(reduce, LIVE));
 const captured = (ms: number): SessionAction => ({ type: "captured", ms });
 const acknowledged = (ms: number): SessionAction => ({ type: "message", message: { type: "ack", samples: ms * 16 } });
@@ -37,5 +39,27 @@ test("text that is far behind is said, unless the audio itself is in question", 
 
 test("only a live session speaks of what is not safe", () => {
   expect(after(captured(60_000), { type: "stopped" })).toBe("Finishing");
-  expect(after(captured(60_000), { type: "disconnected" })).toBe("Connection lost");
+  expect(after(captured(60_000), { type: "ended", error: null })).toBe("Not recording");
+});
+
+describe("while the connection is away", () => {
+  const away: SessionAction = { type: "disconnected", error: null };
+  const held = (...actions: SessionAction[]): string => heldPhrase(actions.reduce(reduce, LIVE));
+
+  test("it is said that nothing is lost, and how much is held", () => {
+    expect(after(captured(72_000), acknowledged(60_000), away)).toBe("Reconnecting, nothing is lost");
+    expect(held(captured(72_000), acknowledged(60_000), away)).toBe("12 s held");
+    expect(held(captured(125_000), acknowledged(60_000))).toBe("1:05 held");
+    expect(held(captured(1_000), acknowledged(2_000))).toBe("0 s held");
+  });
+
+  test("what waits to be finished says so", () => {
+    expect(after(captured(60_000), { type: "stopped" }, away)).toBe("Waiting to finish");
+  });
+
+  test("back again, it catches up without a word", () => {
+    const ready: SessionAction = { type: "message", message: { ...READY, next_sample: 960_000 } };
+    expect(after(captured(100_000), acknowledged(60_000), away, ready, captured(101_000))).toBe("Live");
+    expect(after(captured(100_000), away, ready, captured(115_000))).toBe("Live, 115 s not yet safe");
+  });
 });

@@ -1,66 +1,85 @@
 /**
- * The audio that the server has not yet acknowledged, so that a session can go on from any sample it asks for.
+ * The newest audio, in memory, until the server keeps it or the browser's storage does.
  *
- * Positions are counted twice: in source samples (the microphone's rate) inside, at 16 kHz on the wire.
+ * Positions are source samples (the microphone's rate), counted from where this device began the recording.
  */
 
-import { WIRE_SAMPLE_RATE } from "../wire";
+/** Half an hour at 48 kHz are 173 MB: as much as a page can ask of a phone that has no storage to move it to. */
+const CAPACITY_S = 30 * 60;
 
-/** Ten minutes at 48 kHz are 58 MB: long enough to ride out a lost connection, small enough for a phone. */
-const CAPACITY_S = 600;
+export interface Chunk {
+  /** Position of its first sample. */
+  start: number;
+  samples: Int16Array;
+}
 
 export class AudioRing {
-  #chunks: Int16Array[] = [];
-  /** Source position of the first sample still held. */
-  #first = 0;
-  /** Source position after the last sample. */
-  #end = 0;
+  readonly #chunks: Chunk[] = [];
+  #end: number;
 
   constructor(
     readonly sampleRate: number,
+    start = 0,
     readonly capacityS = CAPACITY_S,
-  ) {}
-
-  /** Audio taken so far, in milliseconds. */
-  get capturedMs(): number {
-    return Math.floor((this.#end * 1000) / this.sampleRate);
+  ) {
+    this.#end = start;
   }
 
-  get heldMs(): number {
-    return Math.floor(((this.#end - this.#first) * 1000) / this.sampleRate);
+  /** Position of the first sample that is still here. */
+  get first(): number {
+    return this.#chunks[0]?.start ?? this.#end;
   }
 
-  push(chunk: Int16Array): void {
-    this.#chunks.push(chunk);
-    this.#end += chunk.length;
-    while (this.#end - this.#first > this.capacityS * this.sampleRate) this.#dropFirst();
+  /** Position after the last sample. */
+  get end(): number {
+    return this.#end;
   }
 
-  /** The server keeps everything up to `wireSample` (16 kHz): whole chunks before it are let go. */
-  acknowledge(wireSample: number): void {
-    const kept = this.#source(wireSample);
-    while (this.#chunks[0] && this.#first + this.#chunks[0].length <= kept) this.#dropFirst();
+  /** Nothing more should be pushed: it would be more than the device can hold. */
+  get full(): boolean {
+    return this.#end - this.first >= this.capacityS * this.sampleRate;
   }
 
-  /** What is held from `wireSample` (16 kHz) on, in order. Starts later where that was already let go. */
-  from(wireSample: number): Int16Array[] {
-    const wanted = this.#source(wireSample);
-    const result: Int16Array[] = [];
-    let position = this.#first;
-    for (const chunk of this.#chunks) {
-      const skip = Math.max(0, wanted - position);
-      if (skip < chunk.length) result.push(skip === 0 ? chunk : chunk.subarray(skip));
-      position += chunk.length;
+  push(samples: Int16Array): void {
+    if (samples.length === 0) return;
+    this.#chunks.push({ start: this.#end, samples });
+    this.#end += samples.length;
+  }
+
+  /** From `position` to the end of the chunk it lies in; null where nothing is here (any more, or yet). */
+  at(position: number): Int16Array | null {
+    if (position < this.first || position >= this.#end) return null;
+    const { start, samples } = this.#chunks[this.#indexAt(position)]!;
+    return position === start ? samples : samples.subarray(position - start);
+  }
+
+  /** Everything from `position` on as one array. */
+  from(position: number): Int16Array {
+    const wanted = Math.max(position, this.first);
+    const result = new Int16Array(Math.max(0, this.#end - wanted));
+    for (let at = wanted; at < this.#end;) {
+      const chunk = this.at(at)!;
+      result.set(chunk, at - wanted);
+      at += chunk.length;
     }
     return result;
   }
 
-  #source(wireSample: number): number {
-    return Math.floor((wireSample * this.sampleRate) / WIRE_SAMPLE_RATE);
+  /** Whole chunks before `position` are no longer needed here. */
+  letGo(position: number): void {
+    const whole = position >= this.#end ? this.#chunks.length : this.#indexAt(position);
+    if (whole > 0) this.#chunks.splice(0, whole);
   }
 
-  #dropFirst(): void {
-    const chunk = this.#chunks.shift();
-    if (chunk) this.#first += chunk.length;
+  /** The last chunk that begins at or before `position`; -1 where all are later. */
+  #indexAt(position: number): number {
+    let low = 0;
+    let high = this.#chunks.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#chunks[middle]!.start <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 }

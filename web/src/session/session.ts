@@ -1,37 +1,86 @@
-/** One live session at a time: joins microphone, socket and state. Every decision is in `state.ts`. */
+/**
+ * One live session at a time: joins microphone, socket, storage and state. What is shown is decided in `state.ts`,
+ * what becomes of a lost connection in `reconnect.ts`.
+ *
+ * Audio goes from the microphone into the ring, from there to the socket (whenever there is one that is ready) and
+ * into the spool; it leaves both when the server says that it is kept.
+ */
 
 import type { Microphone } from "../audio/microphone";
 import { level } from "../audio/pcm";
-import { parseServerMessage, type ClientMessage, type ServerMessage } from "../wire";
-import { fromMicrophone, MICROPHONE_ENDED, type Problem } from "./problems";
+import { samplesToMs, type Ready, type ServerMessage } from "../wire";
+import { Connection } from "./connection";
+import type { Locks } from "./locks";
+import {
+  audioMissing,
+  ELSEWHERE,
+  FINISHED_ELSEWHERE,
+  fromMicrophone,
+  MEMORY_FULL,
+  MICROPHONE_ENDED,
+  NOT_SPOOLED,
+  OTHER_RATE,
+  type Problem,
+} from "./problems";
+import {
+  backOffMs,
+  failuresAfter,
+  positionOf,
+  refusesResume,
+  sendFrom,
+  shouldResume,
+  type ConnectionEnd,
+} from "./reconnect";
 import { AudioRing } from "./ring";
-import { IDLE, isActive, reduce, type SessionAction, type SessionState } from "./state";
+import { Sender, type Archive } from "./sender";
+import { SpoolWriter, type Held, type Spool } from "./spool";
+import { heldMs, IDLE, isActive, nextSegment, reduce, type SessionAction, type SessionState } from "./state";
 
-const PING_EVERY_MS = 10_000;
-/** A server that said nothing for this long, not even `pong`, is taken for lost. */
-const SILENCE_MS = 30_000;
+/** What stays in memory of what the spool has: enough for every short absence. */
+const MEMORY_S = 60;
+/**
+ * Silence between what was said before an interruption and after it: longer than what may have been sent but not
+ * spooled when the page died, so that nothing new falls where the server already has something.
+ */
+const JOIN_S = 2;
+/** Less than this is not worth offering when a session ends for good. */
+const WORTH_OFFERING_MS = 1_000;
 
 /** What a session needs of the browser. */
 export interface Devices {
   /** Why this page cannot record at all; null where it can. */
   cannotRecord(): Problem | null;
-  openMicrophone(onChunk: (chunk: Int16Array) => void, onEnded: () => void): Promise<Microphone>;
+  openMicrophone(
+    onChunk: (chunk: Int16Array) => void,
+    onEnded: () => void,
+    sampleRate: number | null,
+  ): Promise<Microphone>;
   connect(): WebSocket;
   /** Keeps the screen on until the returned function is called. */
   keepAwake(): () => void;
+  /** Null where the browser has no storage. */
+  spool: Promise<Spool | null>;
+  locks: Locks;
 }
 
 /** What lives as long as one recording does. */
 interface Run {
+  /** As the spool knows it; `to` is only true there. */
+  held: Held;
   microphone: Microphone | null;
-  socket: WebSocket | null;
   ring: AudioRing | null;
-  /** `ready` came: audio goes out as it comes in. */
-  ready: boolean;
-  stopping: boolean;
-  heardAt: number;
-  timer: ReturnType<typeof setInterval> | undefined;
+  /** To read back what left the memory; null while there is none. */
+  spool: Spool | null;
+  writer: SpoolWriter | null;
+  connection: Connection | null;
+  /** While the connection is ready. */
+  sender: Sender | null;
+  /** The last sample is in the ring. */
+  complete: boolean;
+  failures: number;
+  retry: ReturnType<typeof setTimeout> | undefined;
   letSleep: () => void;
+  letGo: () => void;
 }
 
 export class LiveSession {
@@ -64,49 +113,57 @@ export class LiveSession {
     if (isActive(this.#state.phase)) return;
     this.#dispatch({ type: "asked", at: Date.now() });
     const unable = this.devices.cannotRecord();
-    if (unable) return this.#dispatch({ type: "troubled", problem: unable });
+    if (unable) return this.#dispatch({ type: "failed", problem: unable });
+    const run = this.#begin(newHeld(this.#state.startedAt));
+    if (!(await this.#listen(run, null))) return;
+    void this.#keepCopy(run);
+    this.#connect(run);
+  }
 
-    const run: Run = {
-      microphone: null,
-      socket: null,
-      ring: null,
-      ready: false,
-      stopping: false,
-      heardAt: performance.now(),
-      timer: undefined,
-      letSleep: () => undefined,
-    };
-    this.#run = run;
-    try {
-      const early: Int16Array[] = [];
-      const microphone = await this.devices.openMicrophone(
-        (chunk) => (run.ring ? this.#captured(run, chunk) : early.push(chunk)),
-        () => this.#microphoneEnded(run),
-      );
-      if (this.#run !== run) return void microphone.close();
-      run.microphone = microphone;
-      run.ring = new AudioRing(microphone.sampleRate);
-      early.forEach((chunk) => this.#captured(run, chunk));
-    } catch (error) {
-      if (this.#run === run) this.#end(run, { type: "troubled", problem: fromMicrophone(error) });
-      return;
-    }
-    run.letSleep = this.devices.keepAwake();
-    this.#dispatch({ type: "capturing" });
-    this.#connect(run, run.microphone.sampleRate);
+  /** Takes up a recording that was interrupted: to go on with it (`onward`), or to send what is held and finish it. */
+  async resume(held: Held, onward: boolean): Promise<void> {
+    if (isActive(this.#state.phase)) return;
+    const { startedAt, recordingId } = held;
+    const known = { startedAt, recordingId, capturedMs: lengthMs(held, held.to), keptMs: lengthMs(held, held.keptTo) };
+    this.#dispatch({ type: "resumed", ...known, onward });
+    const run = this.#begin({ ...held, stopped: !onward });
+    if (!(await this.#takeUp(run))) return;
+    if (onward && !(await this.#listen(run, held))) return;
+    if (!onward) run.complete = true;
+    if (this.#run === run) this.#connect(run);
   }
 
   /** No more audio. The session goes on until the last final has come and the server has closed it. */
   async stop(): Promise<void> {
     const run = this.#run;
-    if (!run || run.stopping) return;
+    if (!run || this.#state.phase === "finishing") return;
     if (this.#state.phase === "asking") return this.#end(run, { type: "cleared" });
-    run.stopping = true;
     this.#dispatch({ type: "stopped" });
     await run.microphone?.close();
+    run.microphone = null;
     this.#level(0);
-    if (run.ready) this.#send(run, { type: "stop" });
+    run.complete = true;
+    this.#note(run, { stopped: true });
+    run.sender?.complete();
   }
+
+  /** Leaves what is not sent to the spool, to be finished later. */
+  setAside(): void {
+    if (this.#run && this.#state.spooled) this.#end(this.#run, { type: "cleared" });
+  }
+
+  /** The network may be back: no need to wait for the next try. */
+  readonly retryNow = (): void => {
+    const run = this.#run;
+    if (!run || run.retry === undefined) return;
+    run.failures = 0;
+    this.#connect(run);
+  };
+
+  /** The page may be about to go: everything that is held goes into the spool. */
+  readonly flush = (): void => {
+    void this.#run?.writer?.flush();
+  };
 
   dismissProblem(): void {
     this.#dispatch({ type: "dismissed" });
@@ -118,74 +175,238 @@ export class LiveSession {
     this.#dispatch({ type: "cleared" });
   }
 
-  #connect(run: Run, sampleRate: number): void {
-    const socket = this.devices.connect();
-    run.socket = socket;
-    run.heardAt = performance.now();
-    socket.addEventListener("open", () => {
-      this.#send(run, { type: "start", sample_rate: sampleRate, encoding: "pcm_s16le", channels: 1 });
-    });
-    socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
-      run.heardAt = performance.now();
-      const message = typeof data === "string" ? parseServerMessage(data) : null;
-      if (message && this.#run === run) this.#received(run, message);
-    });
-    socket.addEventListener("close", () => this.#end(run, { type: "disconnected" }));
-    run.timer = setInterval(() => {
-      if (performance.now() - run.heardAt > SILENCE_MS) this.#end(run, { type: "disconnected" });
-      else if (run.ready) this.#send(run, { type: "ping" });
-    }, PING_EVERY_MS);
+  #begin(held: Held): Run {
+    const nothing = () => undefined;
+    const run: Run = {
+      held,
+      microphone: null,
+      ring: null,
+      spool: null,
+      writer: null,
+      connection: null,
+      sender: null,
+      complete: false,
+      failures: 0,
+      retry: undefined,
+      letSleep: nothing,
+      letGo: nothing,
+    };
+    this.#run = run;
+    return run;
+  }
+
+  // --- microphone
+
+  /** Opens the microphone, to go on where `before` ended; whether it did. */
+  async #listen(run: Run, before: Held | null): Promise<boolean> {
+    try {
+      const early: Int16Array[] = [];
+      const microphone = await this.devices.openMicrophone(
+        (chunk) => (run.microphone ? this.#captured(run, chunk) : early.push(chunk)),
+        () => this.#microphoneEnded(run),
+        before?.sampleRate ?? null,
+      );
+      if (this.#run !== run || (before && microphone.sampleRate !== before.sampleRate)) {
+        void microphone.close();
+        return this.#fail(run, OTHER_RATE);
+      }
+      run.held.sampleRate = microphone.sampleRate;
+      run.ring ??= new AudioRing(microphone.sampleRate);
+      if (before) run.ring.push(new Int16Array(JOIN_S * before.sampleRate));
+      run.microphone = microphone;
+      early.forEach((chunk) => this.#captured(run, chunk));
+    } catch (error) {
+      return this.#fail(run, fromMicrophone(error));
+    }
+    run.letSleep = this.devices.keepAwake();
+    this.#dispatch({ type: "capturing" });
+    return true;
+  }
+
+  #captured(run: Run, chunk: Int16Array): void {
+    if (this.#run !== run || !run.ring || run.complete) return;
+    run.ring.push(chunk);
+    run.writer?.captured();
+    void run.sender?.send();
+    this.#level(level(chunk));
+    this.#dispatch({ type: "captured", ms: lengthMs(run.held, run.ring.end) });
+    this.#makeRoom(run, run.ring);
+  }
+
+  /** What the spool has need not all be in memory; where there is none, the memory has an end. */
+  #makeRoom(run: Run, ring: AudioRing): void {
+    if (run.writer) ring.letGo(Math.min(run.writer.writtenTo, ring.end - MEMORY_S * ring.sampleRate));
+    if (!ring.full || this.#state.phase === "finishing") return;
+    this.#dispatch({ type: "troubled", problem: MEMORY_FULL });
+    void this.stop();
+  }
+
+  #microphoneEnded(run: Run): void {
+    if (this.#run !== run || this.#state.phase === "finishing") return;
+    this.#dispatch({ type: "troubled", problem: MICROPHONE_ENDED });
+    void this.stop();
+  }
+
+  // --- spool
+
+  /** A new recording is copied into the spool from its beginning; where that does not work, the person is told. */
+  async #keepCopy(run: Run): Promise<void> {
+    try {
+      const spool = await this.devices.spool;
+      const letGo = spool && (await this.devices.locks.hold(run.held.key));
+      if (this.#run !== run || !run.ring || !spool || !letGo) {
+        letGo?.();
+        if (this.#run === run) this.#spoolFailed(run);
+        return;
+      }
+      run.letGo = letGo;
+      this.#write(run, spool, run.ring);
+    } catch {
+      this.#spoolFailed(run);
+    }
+  }
+
+  /** Takes up a recording that the spool has and no other page holds; whether that is so. */
+  async #takeUp(run: Run): Promise<boolean> {
+    const spool = await this.devices.spool;
+    const letGo = spool && (await this.devices.locks.hold(run.held.key));
+    if (this.#run !== run || !spool || !letGo) {
+      letGo?.();
+      return this.#fail(run, ELSEWHERE);
+    }
+    run.letGo = letGo;
+    if (!(await spool.get(run.held.key))) return this.#fail(run, FINISHED_ELSEWHERE);
+    run.ring = new AudioRing(run.held.sampleRate, run.held.to);
+    this.#write(run, spool, run.ring);
+    return true;
+  }
+
+  #write(run: Run, spool: Spool, ring: AudioRing): void {
+    run.spool = spool;
+    run.writer = new SpoolWriter(spool, { ...run.held, to: ring.first }, ring, () => this.#spoolFailed(run));
+    void run.writer.flush();
+    this.#dispatch({ type: "spooling", works: true });
+  }
+
+  #spoolFailed(run: Run): void {
+    if (this.#run !== run) return;
+    this.#dispatch({ type: "spooling", works: false });
+    this.#dispatch({ type: "troubled", problem: NOT_SPOOLED });
+  }
+
+  #note(run: Run, facts: Partial<Omit<Held, "key" | "to">>): void {
+    Object.assign(run.held, facts);
+    run.writer?.note(facts);
+  }
+
+  // --- connection
+
+  #connect(run: Run): void {
+    clearTimeout(run.retry);
+    run.retry = undefined;
+    const { sampleRate, resumeToken } = run.held;
+    const resume = resumeToken ? { resume: resumeToken, next_segment: nextSegment(this.#state) } : {};
+    run.connection = new Connection(
+      this.devices.connect(),
+      { type: "start", sample_rate: sampleRate, encoding: "pcm_s16le", channels: 1, ...resume },
+      {
+        message: (message) => this.#run === run && this.#received(run, message),
+        end: (end) => this.#run === run && this.#disconnected(run, end),
+      },
+    );
+  }
+
+  #disconnected(run: Run, end: ConnectionEnd): void {
+    run.connection = run.sender = null;
+    if (!shouldResume(end)) return this.#over(run, end);
+    this.#dispatch({ type: "disconnected", error: end.error });
+    run.failures = failuresAfter(run.failures, end);
+    const wait = backOffMs(run.failures, Math.random(), end.error?.retry_after_s);
+    run.retry = setTimeout(() => this.#connect(run), wait);
+  }
+
+  /** The server will not have this session. What it would not take is offered again, as a recording of its own. */
+  #over(run: Run, { error }: ConnectionEnd): void {
+    if (refusesResume(error)) {
+      this.#note(run, { recordingId: null, resumeToken: null, origin: run.held.keptTo });
+    }
+    // What goes on in another window is not this one's to offer: the lock is held for as long as the page lives.
+    if (error?.code === "superseded") run.letGo = () => undefined;
+    const done = heldMs(this.#state) < WORTH_OFFERING_MS;
+    this.#end(run, { type: "ended", error }, done);
   }
 
   #received(run: Run, message: ServerMessage): void {
     this.#dispatch({ type: "message", message });
     if (message.type === "ready") {
-      run.ready = true;
-      for (const chunk of run.ring?.from(message.next_sample) ?? []) this.#sendAudio(run, chunk);
-      if (run.stopping) this.#send(run, { type: "stop" });
+      this.#ready(run, message);
     } else if (message.type === "ack") {
-      run.ring?.acknowledge(message.samples);
+      this.#kept(run, positionOf(run.held, message.samples));
     } else if (message.type === "closed") {
-      this.#end(run);
+      this.#end(run, null, true);
     }
   }
 
-  #captured(run: Run, chunk: Int16Array): void {
-    if (!run.ring || this.#run !== run) return;
-    run.ring.push(chunk);
-    if (run.ready) this.#sendAudio(run, chunk);
-    this.#level(level(chunk));
-    this.#dispatch({ type: "captured", ms: run.ring.capturedMs });
+  #ready(run: Run, { recording_id, resume_token, next_sample }: Ready): void {
+    const { connection, ring } = run;
+    if (!connection || !ring) return;
+    const { position, origin, missing } = sendFrom({ ...run.held, to: ring.end }, next_sample);
+    this.#note(run, { recordingId: recording_id, resumeToken: resume_token, origin });
+    if (missing > 0) this.#missing(run, missing);
+    this.#dispatch({ type: "captured", ms: lengthMs(run.held, ring.end) });
+    run.sender = new Sender(connection, ring, this.#archive(run), position);
+    if (run.complete) run.sender.complete();
+    else void run.sender.send();
   }
 
-  #microphoneEnded(run: Run): void {
-    if (this.#run !== run || run.stopping) return;
-    this.#dispatch({ type: "troubled", problem: MICROPHONE_ENDED });
-    void this.stop();
+  #kept(run: Run, position: number): void {
+    if (position <= run.held.keptTo) return;
+    run.held.keptTo = position;
+    run.ring?.letGo(position);
+    run.writer?.kept(position);
   }
 
-  #send(run: Run, message: ClientMessage): void {
-    if (run.socket?.readyState === WebSocket.OPEN) run.socket.send(JSON.stringify(message));
+  /** Where the sender finds what left the memory, and leaves out what is not even there. */
+  #archive(run: Run): Archive {
+    return {
+      read: async (position) => (await run.spool?.read(run.held.key, position).catch(() => null)) ?? null,
+      missing: (samples) => {
+        this.#note(run, { origin: run.held.origin + samples });
+        this.#missing(run, samples);
+        this.#dispatch({ type: "captured", ms: lengthMs(run.held, run.ring?.end ?? run.held.to) });
+      },
+    };
   }
 
-  #sendAudio(run: Run, chunk: Int16Array): void {
-    if (run.socket?.readyState === WebSocket.OPEN) run.socket.send(chunk as Int16Array<ArrayBuffer>);
+  #missing(run: Run, samples: number): void {
+    this.#dispatch({ type: "troubled", problem: audioMissing(samplesToMs(samples, run.held.sampleRate)) });
+  }
+
+  // --- the end
+
+  /** It cannot begin. Always false, for the caller to hand on. */
+  #fail(run: Run, problem: Problem): false {
+    if (this.#run === run) this.#end(run, { type: "failed", problem });
+    return false;
+  }
+
+  /** Lets everything of `run` go, once. `done`: nothing of it is held any longer; else it stays in the spool. */
+  #end(run: Run, action: SessionAction | null, done = false): void {
+    if (this.#run !== run) return;
+    this.#run = null;
+    clearTimeout(run.retry);
+    run.letSleep();
+    void run.microphone?.close();
+    run.connection?.close();
+    this.#level(0);
+    const { writer, letGo } = run;
+    const settled = (done ? writer?.discard() : writer?.flush()) ?? Promise.resolve();
+    void settled.then(letGo);
+    if (action) this.#dispatch(action);
   }
 
   #level(value: number): void {
     for (const listener of this.#levelListeners) listener(value);
-  }
-
-  /** Lets everything of `run` go, once. */
-  #end(run: Run, action?: SessionAction): void {
-    if (this.#run !== run) return;
-    this.#run = null;
-    clearInterval(run.timer);
-    run.letSleep();
-    void run.microphone?.close();
-    run.socket?.close();
-    this.#level(0);
-    if (action) this.#dispatch(action);
   }
 
   #dispatch(action: SessionAction): void {
@@ -194,6 +415,26 @@ export class LiveSession {
     this.#state = next;
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** A recording that has not begun; its rate is known when the microphone is open. */
+function newHeld(startedAt: number): Held {
+  return {
+    key: crypto.randomUUID(),
+    recordingId: null,
+    resumeToken: null,
+    sampleRate: 0,
+    startedAt,
+    origin: 0,
+    keptTo: 0,
+    to: 0,
+    stopped: false,
+  };
+}
+
+/** Milliseconds of the recording before `position`. */
+export function lengthMs({ origin, sampleRate }: Held, position: number): number {
+  return Math.max(0, samplesToMs(position - origin, sampleRate));
 }
 
 /** `/ws/s2t` of the host that served the page. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Final, Partial, Ready, ServerMessage } from "../wire";
+import type { Final, Partial, Ready, ServerError, ServerMessage } from "../wire";
 import { fromMicrophone } from "./problems";
-import { IDLE, reduce, type OpenSegment, type SessionAction, type SessionState } from "./state";
+import { heldMs, IDLE, nextSegment, reduce, type OpenSegment, type SessionAction, type SessionState } from "./state";
 
 const READY: Ready = {
   type: "ready",
@@ -38,6 +38,14 @@ const run = (actions: SessionAction[], from: SessionState = IDLE): SessionState 
 const received = (...messages: ServerMessage[]): SessionAction[] =>
   messages.map((message) => ({ type: "message", message }));
 
+const error = (code: string, more: globalThis.Partial<ServerError> = {}): ServerError => ({
+  type: "error",
+  code,
+  message: "In its own words.",
+  retryable: true,
+  ...more,
+});
+const AWAY: SessionAction = { type: "disconnected", error: null };
 const CONNECTING = run([{ type: "asked", at: 7 }, { type: "capturing" }]);
 const LIVE = run(received(READY), CONNECTING);
 
@@ -66,7 +74,7 @@ describe("phases", () => {
     const refused = fromMicrophone(new DOMException("", "NotAllowedError"));
     const state = run([
       { type: "asked", at: 7 },
-      { type: "troubled", problem: refused },
+      { type: "failed", problem: refused },
     ]);
     expect(state.phase).toBe("failed");
     expect(state.problem?.message).toBe(
@@ -74,37 +82,15 @@ describe("phases", () => {
     );
   });
 
-  test("a server at capacity ends in failed, with its own words and the time to wait", () => {
-    const full: ServerMessage = {
-      type: "error",
-      code: "at_capacity",
-      message: "All places are taken.",
-      retryable: true,
-      retry_after_s: 20,
-    };
-    const state = run([...received(full), { type: "disconnected" }], CONNECTING);
-    expect(state).toMatchObject({ phase: "failed", problem: { message: "All places are taken.", retryAfterS: 20 } });
-  });
-
-  test("a lost connection says what is kept", () => {
-    const state = run(
-      [{ type: "captured", ms: 65_000 }, ...received({ type: "ack", samples: 61 * 16_000 }), { type: "disconnected" }],
-      LIVE,
-    );
-    expect(state.phase).toBe("lost");
-    expect(state.problem?.message).toBe(
-      "The connection was lost. Everything up to 1:01 is kept. The last 4 seconds may be missing.",
-    );
-  });
-
   test("the end of the connection after closed changes nothing", () => {
     const closed = run(received({ type: "closed", recording_id: "r1", duration_ms: 1 }), LIVE);
-    expect(run([{ type: "disconnected" }], closed)).toBe(closed);
+    expect(run([AWAY], closed)).toBe(closed);
+    expect(run([{ type: "ended", error: null }], closed)).toBe(closed);
   });
 
   test("an error while live is shown and the session goes on", () => {
-    const error: ServerMessage = { type: "error", code: "engine_error", message: "It stumbled.", retryable: true };
-    expect(run(received(error), LIVE)).toMatchObject({ phase: "live", problem: { message: "It stumbled." } });
+    const state = run(received(error("engine_error", { message: "It stumbled." })), LIVE);
+    expect(state).toMatchObject({ phase: "live", problem: { message: "It stumbled." } });
   });
 
   test("the hint that no words come goes with the first words", () => {
@@ -115,8 +101,125 @@ describe("phases", () => {
   });
 
   test("recording again starts from nothing", () => {
-    const lost = run([...received(final(0, "old")), { type: "disconnected" }], LIVE);
+    const lost = run([...received(final(0, "old")), { type: "ended", error: null }], LIVE);
     expect(run([{ type: "asked", at: 7 }], lost)).toEqual({ ...IDLE, phase: "asking", startedAt: 7 });
+  });
+});
+
+describe("a connection that is away", () => {
+  const captured = (ms: number): SessionAction => ({ type: "captured", ms });
+
+  test("ends nothing: capturing goes on, and so does the session when it is back", () => {
+    const away = run([captured(4_000), AWAY, captured(9_000)], LIVE);
+    expect(away).toMatchObject({ phase: "reconnecting", away: true, capturedMs: 9_000, problem: null });
+    expect(heldMs(away)).toBe(9_000);
+    expect(run(received(READY), away)).toMatchObject({ phase: "live", away: false });
+  });
+
+  test("holds back neither the beginning nor the end", () => {
+    expect(run([AWAY], CONNECTING)).toMatchObject({ phase: "connecting", away: true });
+    const finishing = run([{ type: "stopped" }, AWAY], LIVE);
+    expect(finishing).toMatchObject({ phase: "finishing", away: true });
+    expect(run(received(READY), finishing)).toMatchObject({ phase: "finishing", away: false });
+    expect(run([AWAY, { type: "stopped" }], LIVE)).toMatchObject({ phase: "finishing", away: true });
+  });
+
+  test("a server that restarts is worth no words, one that is full is", () => {
+    expect(run([{ type: "disconnected", error: error("going_away") }], LIVE).problem).toBeNull();
+    const full = run([{ type: "disconnected", error: error("at_capacity") }], CONNECTING);
+    expect(full.problem?.message).toContain("What you say is held here");
+    expect(run(received(READY), full).problem).toBeNull();
+  });
+
+  test("partials count from nothing again, and what was on the page stays until there is more", () => {
+    const before = run([...received(partial(0, 7, "the quick", "brown")), AWAY, ...received(READY)], LIVE);
+    expect(open(before, 0)).toMatchObject({ committed: "the quick", tentative: "brown" });
+    const less = run(received(partial(0, 0, "", "the quick brown fox")), before);
+    expect(open(less, 0)).toMatchObject({ committed: "the quick", tentative: "brown fox" });
+    expect(open(run(received(partial(0, 1, "the quick brown", "")), less), 0).committed).toBe("the quick brown");
+  });
+
+  test("a final that comes again changes nothing", () => {
+    const state = run([...received(final(0, "One.")), AWAY, ...received(READY)], LIVE);
+    expect(run(received(final(0, "One.")), state).segments).toEqual(state.segments);
+  });
+
+  test("finals are asked for from the first that is not here", () => {
+    expect(nextSegment(LIVE)).toBe(0);
+    expect(nextSegment(run(received(final(0, "One."), final(1, "")), LIVE))).toBe(2);
+    expect(nextSegment(run(received(final(0, "One."), partial(1, 0, "two", ""), final(2, "Three.")), LIVE))).toBe(1);
+    expect(nextSegment(run(received(final(1, "Two.")), LIVE))).toBe(0);
+  });
+
+  test("a recogniser that is not at hand takes nothing back", () => {
+    const { recognizer: _, ...ready } = READY;
+    expect(run([AWAY, ...received(ready)], LIVE).recognizer?.name).toBe("faster-whisper");
+    expect(run(received(ready), CONNECTING).recognizer).toBeNull();
+  });
+});
+
+describe("a session that is over", () => {
+  const before: SessionAction[] = [
+    { type: "captured", ms: 65_000 },
+    ...received({ type: "ack", samples: 61 * 16_000 }),
+  ];
+  const over = (said: ServerError | null, spooled: boolean) =>
+    run([...before, { type: "spooling", works: spooled }, { type: "ended", error: said }], LIVE);
+
+  test("says what is kept and what became of the rest", () => {
+    expect(over(null, false).problem?.message).toBe(
+      "The connection was lost. Everything up to 1:01 is kept. The last 4 seconds were not sent.",
+    );
+    expect(over(error("resume_expired"), true)).toMatchObject({
+      phase: "lost",
+      problem: {
+        message:
+          "This recording was away for too long to go on with it. Everything up to 1:01 is kept. " +
+          "The last 4 seconds are still held here.",
+      },
+    });
+  });
+
+  test("says that it goes on in another window", () => {
+    expect(over(error("superseded"), true).problem?.message).toBe("This recording goes on in another window.");
+  });
+
+  test("that never began has failed, in the words of the server", () => {
+    const state = run([{ type: "ended", error: error("forbidden_origin") }], CONNECTING);
+    expect(state).toMatchObject({ phase: "failed", problem: { message: "In its own words." } });
+  });
+});
+
+describe("troubles that pass", () => {
+  const after = (code: string, ...messages: ServerMessage[]) => run(received(error(code), ...messages), LIVE).problem;
+  const ack: ServerMessage = { type: "ack", samples: 16_000 };
+
+  test("storage that is away is over with the next ack that moves", () => {
+    expect(after("storage_unavailable", partial(0, 0, "words", ""))).not.toBeNull();
+    expect(after("storage_unavailable", { ...ack, samples: 0 })).not.toBeNull();
+    expect(after("storage_unavailable", ack)).toBeNull();
+    expect(after("database_unavailable", ack)).toBeNull();
+  });
+
+  test("a recogniser that is away is back with its words", () => {
+    expect(after("engine_unavailable", ack)).not.toBeNull();
+    expect(after("engine_unavailable", partial(0, 0, "", "words"))).toBeNull();
+    expect(after("engine_unavailable", final(0, "Words."))).toBeNull();
+  });
+
+  test("other troubles stay until they are closed", () => {
+    expect(after("malformed_message", ack, final(0, "Words."))).not.toBeNull();
+  });
+});
+
+describe("a recording that was interrupted", () => {
+  const known = { startedAt: 7, recordingId: "r1", capturedMs: 133_000, keptMs: 125_000 };
+
+  test("is gone on with from the microphone, or only finished", () => {
+    expect(run([{ type: "resumed", ...known, onward: true }])).toMatchObject({ phase: "asking", ...known });
+    const finishing = run([{ type: "resumed", ...known, onward: false }, ...received(READY)]);
+    expect(finishing).toMatchObject({ phase: "finishing", ...known });
+    expect(run(received({ type: "closed", recording_id: "r1", duration_ms: 133_000 }), finishing).phase).toBe("closed");
   });
 });
 

@@ -1,16 +1,27 @@
 /**
  * A live session as the page shows it: a pure function of what the microphone, the socket and the person did.
  *
- *     idle → asking → connecting → live → finishing → closed
- *               └───────┴───────────┴────────┴──────→ failed (nothing was recorded) · lost (something was)
+ *     idle → asking → connecting → live ⇄ reconnecting → finishing → closed
+ *               └───────┴───────────┴────────┴──────────────┴──────→ failed (nothing was recorded) · lost (something was)
+ *
+ * A recording that was interrupted begins again at `asking` (to be gone on with) or at `finishing`. A connection that
+ * broke ends nothing: it is tried again for as long as it takes.
  *
  * Two promises to the reader hold here whatever arrives: committed text never shrinks, and a final never changes.
  */
 
-import { samplesToMs, type Final, type Partial, type RecognizerInfo, type ServerMessage } from "../wire";
-import { connectionLost, fromServer, type Problem } from "./problems";
+import {
+  samplesToMs,
+  type Final,
+  type Partial,
+  type RecognizerInfo,
+  type ServerError,
+  type ServerMessage,
+} from "../wire";
+import { ended, fromServer, type Cure, type Problem } from "./problems";
 
-export type Phase = "idle" | "asking" | "connecting" | "live" | "finishing" | "closed" | "lost" | "failed";
+export type Phase =
+  "idle" | "asking" | "connecting" | "live" | "reconnecting" | "finishing" | "closed" | "lost" | "failed";
 
 export interface OpenSegment {
   kind: "open";
@@ -30,14 +41,20 @@ export type LiveSegment = OpenSegment | FinalSegment;
 
 export interface SessionState {
   phase: Phase;
+  /** The connection is gone, and is being tried again. */
+  away: boolean;
   /** When record was pressed, in milliseconds since 1970. */
   startedAt: number;
   recordingId: string | null;
   recognizer: RecognizerInfo | null;
-  /** Audio taken from the microphone. */
+  /** Audio of the recording so far, wherever it is. */
   capturedMs: number;
+  /** What `capturedMs` was when the connection became ready. */
+  capturedAtReadyMs: number;
   /** Audio that the server says is durable. */
   keptMs: number;
+  /** What is not yet kept by the server outlives this page. */
+  spooled: boolean;
   /** Audio received by the server but not yet covered by the words on the page. */
   lagMs: number;
   /** Length of the kept recording, known once the session is closed. */
@@ -49,22 +66,40 @@ export interface SessionState {
 
 export type SessionAction =
   | { type: "asked"; at: number }
+  /** A recording that was interrupted: to go on with it, or else only to finish it. */
+  | {
+      type: "resumed";
+      startedAt: number;
+      recordingId: string | null;
+      capturedMs: number;
+      keptMs: number;
+      onward: boolean;
+    }
   | { type: "cleared" }
   | { type: "capturing" }
   | { type: "captured"; ms: number }
   | { type: "message"; message: ServerMessage }
   | { type: "stopped" }
   | { type: "troubled"; problem: Problem }
+  /** It cannot begin. */
+  | { type: "failed"; problem: Problem }
   | { type: "dismissed" }
-  | { type: "disconnected" };
+  | { type: "spooling"; works: boolean }
+  /** The connection ended, and is tried again; `error` is what the server said last. */
+  | { type: "disconnected"; error: ServerError | null }
+  /** The connection ended for good. */
+  | { type: "ended"; error: ServerError | null };
 
 export const IDLE: SessionState = {
   phase: "idle",
+  away: false,
   startedAt: 0,
   recordingId: null,
   recognizer: null,
   capturedMs: 0,
+  capturedAtReadyMs: 0,
   keptMs: 0,
+  spooled: false,
   lagMs: 0,
   durationMs: null,
   segments: [],
@@ -73,13 +108,28 @@ export const IDLE: SessionState = {
 
 /** The microphone is (about to be) open: between pressing record and the end of the session. */
 export function isActive(phase: Phase): boolean {
-  return phase === "asking" || phase === "connecting" || phase === "live" || phase === "finishing";
+  return ["asking", "connecting", "live", "reconnecting", "finishing"].includes(phase);
+}
+
+/** Audio that only this device has, in milliseconds. */
+export function heldMs({ capturedMs, keptMs }: Pick<SessionState, "capturedMs" | "keptMs">): number {
+  return Math.max(0, capturedMs - keptMs);
+}
+
+/** The number of the first segment whose final is not here yet. */
+export function nextSegment({ segments }: Pick<SessionState, "segments">): number {
+  const missing = segments.findIndex(({ kind, segment }, i) => kind !== "final" || segment !== i);
+  return missing < 0 ? segments.length : missing;
 }
 
 export function reduce(state: SessionState, action: SessionAction): SessionState {
   switch (action.type) {
     case "asked":
       return isActive(state.phase) ? state : { ...IDLE, phase: "asking", startedAt: action.at };
+    case "resumed": {
+      const { type: _, onward, ...known } = action;
+      return { ...IDLE, ...known, phase: onward ? "asking" : "finishing", spooled: true };
+    }
     case "cleared":
       return IDLE;
     case "capturing":
@@ -89,15 +139,19 @@ export function reduce(state: SessionState, action: SessionAction): SessionState
     case "message":
       return receive(state, action.message);
     case "stopped":
-      return state.phase === "connecting" || state.phase === "live" ? { ...state, phase: "finishing" } : state;
+      return isActive(state.phase) && state.phase !== "asking" ? { ...state, phase: "finishing" } : state;
     case "troubled":
-      return state.phase === "asking"
-        ? { ...state, phase: "failed", problem: action.problem }
-        : { ...state, problem: action.problem };
+      return { ...state, problem: action.problem };
+    case "failed":
+      return isActive(state.phase) ? { ...state, phase: "failed", problem: action.problem } : state;
     case "dismissed":
       return { ...state, problem: null };
+    case "spooling":
+      return { ...state, spooled: action.works };
     case "disconnected":
-      return disconnect(state);
+      return disconnect(state, action.error);
+    case "ended":
+      return end(state, action.error);
   }
 }
 
@@ -106,13 +160,18 @@ function receive(state: SessionState, message: ServerMessage): SessionState {
   switch (message.type) {
     case "ready":
       return {
-        ...state,
-        phase: state.phase === "connecting" ? "live" : state.phase,
+        ...cured(state, "ready"),
+        phase: state.phase === "connecting" || state.phase === "reconnecting" ? "live" : state.phase,
+        away: false,
         recordingId: message.recording_id,
-        recognizer: message.recognizer,
+        recognizer: message.recognizer ?? state.recognizer,
+        capturedAtReadyMs: state.capturedMs,
+        segments: state.segments.map(forNewRevisions),
       };
-    case "ack":
-      return { ...state, keptMs: Math.max(state.keptMs, samplesToMs(message.samples)) };
+    case "ack": {
+      const keptMs = samplesToMs(message.samples);
+      return keptMs > state.keptMs ? { ...cured(state, "ack"), keptMs } : state;
+    }
     case "speech_start":
       return find(state, message.segment)
         ? state
@@ -129,11 +188,10 @@ function receive(state: SessionState, message: ServerMessage): SessionState {
     case "final": {
       if (find(state, message.segment)?.kind === "final") return state;
       const { type: _, ...final } = message;
-      const problem = state.problem?.code === "no_words" && final.text ? null : state.problem;
-      return { ...withSegment(state, { kind: "final", ...final }), lagMs: 0, problem };
+      return { ...withSegment(final.text ? cured(state, "words") : state, { kind: "final", ...final }), lagMs: 0 };
     }
     case "error":
-      return { ...state, problem: fromServer(message) };
+      return { ...state, problem: fromServer(message) ?? state.problem };
     case "closed":
       return {
         ...state,
@@ -142,6 +200,8 @@ function receive(state: SessionState, message: ServerMessage): SessionState {
         durationMs: message.duration_ms,
         keptMs: Math.max(state.keptMs, message.duration_ms),
         lagMs: 0,
+        away: false,
+        problem: state.problem?.cure ? null : state.problem,
       };
     case "pong":
       return state;
@@ -152,8 +212,9 @@ function receivePartial(state: SessionState, partial: Partial): SessionState {
   const known = find(state, partial.segment);
   if (known?.kind === "final" || (known && partial.revision <= known.revision)) return state;
   const { committed, tentative } = keepCommitted(known?.committed ?? "", partial);
+  const said = committed !== "" || tentative !== "";
   return {
-    ...withSegment(state, {
+    ...withSegment(said ? cured(state, "words") : state, {
       kind: "open",
       segment: partial.segment,
       start_ms: partial.start_ms,
@@ -172,12 +233,28 @@ function keepCommitted(before: string, partial: Partial): { committed: string; t
   return { committed: before, tentative: whole.startsWith(before) ? whole.slice(before.length).trim() : "" };
 }
 
-function disconnect(state: SessionState): SessionState {
+function disconnect(state: SessionState, error: ServerError | null): SessionState {
   if (!isActive(state.phase)) return state;
-  if (state.recordingId === null) {
-    return { ...state, phase: "failed", problem: state.problem ?? connectionLost(null, state.capturedMs) };
-  }
-  return { ...state, phase: "lost", problem: state.problem ?? connectionLost(state.keptMs, state.capturedMs) };
+  const problem = (error?.retryable ? fromServer(error) : null) ?? state.problem;
+  return { ...state, phase: state.phase === "live" ? "reconnecting" : state.phase, away: true, lagMs: 0, problem };
+}
+
+function end(state: SessionState, error: ServerError | null): SessionState {
+  if (!isActive(state.phase)) return state;
+  const begun = state.recordingId !== null;
+  const problem = ended(error, begun, { keptMs: state.keptMs, heldMs: heldMs(state), spooled: state.spooled });
+  return { ...state, phase: begun ? "lost" : "failed", away: false, lagMs: 0, problem };
+}
+
+/** Without the problem that `cure` shows to be over. A new connection is a new beginning: the server tells again. */
+function cured(state: SessionState, cure: Cure): SessionState {
+  const known = state.problem?.cure;
+  return known && (known === cure || cure === "ready") ? { ...state, problem: null } : state;
+}
+
+/** A connection counts the revisions of open segments from 0; what is on the page stays until there is more. */
+function forNewRevisions(segment: LiveSegment): LiveSegment {
+  return segment.kind === "open" ? { ...segment, revision: -1 } : segment;
 }
 
 function find(state: SessionState, segment: number): LiveSegment | undefined {
