@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVICES := gateway engine embedded
 .DEFAULT_GOAL := help
 
-.PHONY: help install web run test check browser lock clean
+.PHONY: help install web run test check browser nginx lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
 web: install ## Build the page
 	@scripts/build-web $(BIN)
 
-test: $(VENV)/.installed-dev web browser ## Run every test
+test: $(VENV)/.installed-dev web browser nginx ## Run every test
 	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
 	@$(BIN)/python -m pytest
 
@@ -42,6 +42,9 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules
 
 browser: $(VENV)/.installed-dev ## Find or install the browser that the browser test drives
 	@scripts/find-browser $(BIN) || true
+
+nginx: ## Find or install the nginx that its tests put in front
+	@scripts/find-nginx || true
 
 lock: $(VENV)/.installed-dev ## Renew the lock files from pyproject.toml
 	@scripts/lock $(BIN)

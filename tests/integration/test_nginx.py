@@ -29,7 +29,7 @@ from tests.integration.nginx_process import Front, front_of
 pytestmark = pytest.mark.skipif(nginx.binary() is None, reason="nginx is not installed (Debian: nginx-light)")
 
 CLIP = CLIPS[11]
-IDLE_S = 70.0
+IDLE_S = 35
 SCRIPT = "console.log('one of the files of the page');" * 40
 
 
