@@ -1,12 +1,12 @@
 """What a model writes down of a whole clip, without streaming: what streaming is compared with."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.speech import speech_probabilities
 from benchmarks.wer_clips import Clip
-from gateway.segmenter import SegmentEnded, Segmenter, SegmentEvent, SegmentStarted
+from gateway.segmenter import Checkpoint, SegmentEnded, Segmenter, SegmentStarted
 from gateway.silero import SileroModel, model_path
 from parley.audio import Samples, to_float32
 from parley.errors import ClientError
@@ -78,7 +78,7 @@ class WholeSegments:
 
     def text(self, clip: Clip) -> str:
         samples = clip.played
-        found = segments(speech_probabilities(self._silero, samples), len(samples))
+        found = segments(lambda start: speech_probabilities(self._silero, samples[start:]), len(samples))
         return " ".join(self._decoded(samples[start:end], clip.language) for start, end in found)
 
     def close(self) -> None:
@@ -88,16 +88,22 @@ class WholeSegments:
         return self._recognizer.decode([Window(samples, len(samples), language=language)])[0].text
 
 
-def segments(probabilities: Iterable[float], samples: int) -> Iterator[tuple[int, int]]:
-    """Where the segments of a clip of `samples` begin and end, in samples."""
+def segments(hear: Callable[[int], Iterable[float]], samples: int) -> Iterator[tuple[int, int]]:
+    """Where the segments of a clip of `samples` begin and end, in samples.
+
+    `hear(start)` gives the speech probability of each frame from sample `start` on, by a detector that begins there.
+    """
     segmenter = Segmenter(SegmenterSettings())
-    events: list[SegmentEvent] = [*segmenter.feed(probabilities), *segmenter.finalize(samples, "stop")]
     start = 0
-    for event in events:
-        match event:
-            case SegmentStarted():
-                start = event.start
-            case SegmentEnded():
-                yield start, event.end
-            case _:
-                pass
+    checkpoint: Checkpoint | None = Checkpoint()
+    while checkpoint is not None:
+        events = segmenter.feed(hear(checkpoint.position))
+        checkpoint = next((event.checkpoint for event in events if isinstance(event, SegmentEnded)), None)
+        for event in events if checkpoint else [*events, *segmenter.finalize(samples, "stop")]:
+            match event:
+                case SegmentStarted():
+                    start = event.start
+                case SegmentEnded():
+                    yield start, event.end
+                case _:
+                    pass

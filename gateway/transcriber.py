@@ -159,11 +159,13 @@ class Transcriber:
             if transcription.end < self._journal.durable:
                 await replay(self._gateway, self._writer, transcription, self._journal.durable, self._listener)
                 continue
-            samples, _ = self._journal.tail(transcription.end)
+            samples, ends_segment = self._journal.tail(transcription.end)
             if not len(samples):
                 self._live = transcription  # nothing was awaited since it had the last sample
                 return
             await transcription.feed(samples)
+            if ends_segment:  # also where a transcription before this one had come so far
+                self._finalized.add(transcription.end)
 
     async def _begin_again(self) -> None:
         """From the last final, as soon as there is an engine."""

@@ -1,0 +1,1 @@
+"""Live sessions while connections and processes are cut, frozen and killed by a schedule: nothing may be lost."""
