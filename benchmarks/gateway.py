@@ -24,7 +24,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks import report
 from benchmarks.journal_cost import journal_cpu_s
 from benchmarks.speech import MINI_WHISPER, Corpus
-from benchmarks.stores import database_url
 from benchmarks.usage import Meter, parley_parts, tree
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
@@ -178,7 +177,7 @@ def measure(sessions: int, seconds: float) -> dict[str, Any]:
         memory = parts["gateway"][0].memory_info().rss
         parts_per_s = spent.parts / sessions / seconds
         report.progress("the journals alone …")
-        journal_s = uvloop.run(journal_cpu_s(database_url(server), sessions, min(seconds, 15), parts_per_s))
+        journal_s = uvloop.run(journal_cpu_s(server.database_url, sessions, min(seconds, 15), parts_per_s))
     latencies = [value for one in heard for value in one.latencies_s]
     sent = sum(len(speeches[index % _SPEECHES]) for index in range(sessions))
     per_session_second = 1000 * SAMPLE_RATE / sent

@@ -20,7 +20,6 @@ from websockets.exceptions import WebSocketException
 from benchmarks import report
 from benchmarks.soak_usage import Sample, plot, read_held, table_of
 from benchmarks.speech import MINI_WHISPER, Corpus
-from benchmarks.stores import database_url
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
 from parley.embedded.server import RunningServer, running_server
@@ -147,7 +146,7 @@ class Soak:
         await asyncio.sleep(_SAMPLE_EVERY_S)
 
     async def _ask(self, query: str) -> int:
-        connection = await asyncpg.connect(database_url(self._server), timeout=10)
+        connection = await asyncpg.connect(self._server.database_url, timeout=10)
         try:
             return int(await connection.fetchval(query))
         finally:

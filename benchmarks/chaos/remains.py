@@ -14,7 +14,6 @@ import httpx
 import numpy as np
 
 from benchmarks.chaos.damage import Final
-from benchmarks.stores import database_url
 from gateway.compaction import Compactor
 from parley.audio import Samples
 from parley.blobs import Blobs
@@ -86,7 +85,7 @@ class Keeper:
 
     async def compact(self) -> None:
         """Does at once what a gateway does for a recording that has been closed for a while."""
-        pool = await connect(database_url(self._server), max_size=2)
+        pool = await connect(self._server.database_url, max_size=2)
         try:
             compactor = Compactor(pool, Blobs((self._server.data / "blobs").as_uri()), settled_s=0.0)
             while await compactor.compact_one():
@@ -121,7 +120,7 @@ class Keeper:
 
     @contextlib.asynccontextmanager
     async def _database(self) -> Any:
-        connection = await asyncpg.connect(database_url(self._server), timeout=10)
+        connection = await asyncpg.connect(self._server.database_url, timeout=10)
         try:
             yield connection
         finally:

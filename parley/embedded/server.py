@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parley.embedded import folder
+from parley.embedded import folder, postgres
 from parley.embedded.process import last_lines
 from parley.errors import SetupError
 
@@ -42,6 +42,11 @@ class RunningServer:
         """The address of each service by the name of its part (`gateway`, `gateway-2`, `engine`, `nginx`)."""
         places: dict[str, str] = json.loads((self.data / "run.json").read_text())["places"]
         return places
+
+    @property
+    def database_url(self) -> str:
+        """Of the server's own PostgreSQL."""
+        return postgres.url(Path(json.loads((self.data / "run.json").read_text())["sockets"]))
 
     def pid(self, part: str) -> int:
         """The process that runs as this part now."""

@@ -1,10 +1,8 @@
-"""Where a test server's own PostgreSQL listens, and databases in it that are a test's alone."""
+"""Databases in a test server's own PostgreSQL that are a test's alone."""
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -14,14 +12,10 @@ from parley.embedded import postgres
 from parley.embedded.server import RunningServer
 
 
-def database_url(server: RunningServer) -> str:
-    return postgres.url(Path(json.loads((server.data / "run.json").read_text())["sockets"]))
-
-
 @contextlib.contextmanager
 def own_database(server: RunningServer) -> Iterator[str]:
     """The URL of a database that no gateway looks into, migrated; it is gone afterwards."""
-    url, name = database_url(server), f"test_{uuid4().hex}"
+    url, name = server.database_url, f"test_{uuid4().hex}"
     own_url = url.replace(f"/{postgres.DATABASE}?", f"/{name}?")
     asyncio.run(_execute(url, f"CREATE DATABASE {name}"))
     try:

@@ -19,7 +19,6 @@ from parley.embedded import folder
 from parley.embedded.server import RunningServer
 from tests.conftest import CLIPS
 from tests.integration.live import START, Heard, chunked, converse, eventually, samples_of
-from tests.integration.stores import database_url
 
 SPEECH = np.concatenate([samples_of(CLIPS[11]), np.zeros(8000, np.int16), samples_of(CLIPS[9])])
 
@@ -195,7 +194,7 @@ async def test_a_recording_whose_client_never_comes_back_is_closed_with_all_its_
     silent.transport.abort()
     await asyncio.sleep(1)
     assert (await stored(server, heard.recording_id))[0]["state"] == "recording"
-    database = await asyncpg.connect(database_url(server))
+    database = await asyncpg.connect(server.database_url)
     try:
         async with asyncio.timeout(40):
             await _let_time_pass(database, never_spoke.recording_id)

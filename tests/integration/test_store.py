@@ -13,14 +13,13 @@ from parley.errors import BackendError, NotFound
 from parley.store import LastFinal, RecordingWriter, Superseded
 from parley.store.recordings import AudioPart, Recordings
 from parley.transcript import Segment, Word
-from tests.integration.stores import database_url
 
 SEGMENT = Segment(0, 100, 5000, (Word("Hé", 100, 200, 0.5), Word("llo", 200, 300, 0.25, joins=True)), "en", 0.5, True)
 
 
 @pytest.fixture
 async def pool(server: RunningServer) -> AsyncIterator[asyncpg.Pool]:
-    pool = await store.connect(database_url(server))
+    pool = await store.connect(server.database_url)
     yield pool
     await pool.close()
 
@@ -157,8 +156,8 @@ async def test_a_recording_whose_gateway_is_silent_counts_as_interrupted(pool: a
 
 
 async def test_migrating_twice_changes_nothing(server: RunningServer) -> None:
-    await store.migrate(database_url(server))
-    await store.migrate(database_url(server))
+    await store.migrate(server.database_url)
+    await store.migrate(server.database_url)
 
 
 async def test_a_database_that_does_not_answer_is_a_backend_error(tmp_path: Path) -> None:
