@@ -10,9 +10,9 @@ from gateway.transcriber import Transcriber
 from gateway.transcription import insist
 from gateway.wiring import Gateway
 from parley import wire
-from parley.errors import BackendError, ParleyError
+from parley.errors import BackendError, NotFound, ParleyError
 from parley.logs import bound, get_logger
-from parley.store import RecordingWriter
+from parley.store import RecordingWriter, Superseded
 from parley.store.upkeep import Upkeep
 from parley.tasks import background, outcome_of
 from parley.transcript import RecordingState, Segment
@@ -79,7 +79,12 @@ class _Closing:
         await self._transcriber.open(is_new=False)
         self._transcriber.finish()
         async with background(self._touch()):
-            await self._transcriber.run()
+            try:
+                await self._transcriber.run()
+            except ParleyError as error:
+                if error.retryable or isinstance(error, Superseded | NotFound):
+                    raise
+                _log.error("its last words cannot be written", error=error.message, code=error.code)
         state: RecordingState = "finished" if self._writer.stopped else "interrupted"
         await insist(lambda: self._writer.finish(state), self)
         await self._publish("updated")

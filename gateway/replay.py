@@ -35,6 +35,7 @@ async def _replay(gateway: Gateway, writer: RecordingWriter, transcription: Tran
     for part in parts:
         end = min(part.end, until)
         async for samples in read_samples(gateway.blobs, [part], transcription.end, end):
+            await transcription.until_rescued()
             await transcription.feed(samples)
         if part.ends_segment and end == part.end:
             await transcription.finalize()

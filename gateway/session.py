@@ -65,6 +65,11 @@ class _UnderWay(NamedTuple):
     def done(self) -> bool:
         return self.journal.done() and self.words.done()
 
+    @property
+    def failure(self) -> ParleyError | None:
+        """What one of them ended with, where that was not as it should."""
+        return next((error for task in self if task.done() and (error := task.result()) is not None), None)
+
 
 class LiveSession:
     """One connection's part in a recording. `open`, then `run`."""
@@ -277,18 +282,23 @@ class LiveSession:
 
     async def _end(self, error: ParleyError | None, under_way: _UnderWay) -> ParleyError | None:
         """What is to be done because of `error` (None: `stop`); what the session ended with."""
-        if isinstance(error, GoingAway | _Away):
-            await self._leave(under_way, wait_for_words=isinstance(error, _Away))
-        if error is not None:
-            self._post_error(error)
-        if isinstance(error, GoingAway | _Away | Superseded | NotFound | DrainTimeout):
-            return error
         if error is None:
             async with background(self._reception.refuse_late_audio()):
-                failure = await self._drain(under_way, "finished")
-        else:
-            failure = await self._drain(under_way, "interrupted")
-        return await self._end(failure, under_way) if failure else error
+                error = await self._drain(under_way, "finished")
+        elif _is_clients_mistake(error):
+            self._post_error(error)
+            if (failure := await self._drain(under_way, "interrupted")) is None:
+                return error
+            error = failure
+        if error is None:
+            return None
+        if isinstance(error, GoingAway | _Away):
+            await self._leave(under_way, wait_for_words=isinstance(error, _Away))
+        elif isinstance(error, EngineError) and not error.retryable:
+            await self._leave(under_way, wait_for_words=False)
+            await outcome_of(self._close_recording("interrupted"))
+        self._post_error(error)
+        return error
 
     async def _leave(self, under_way: _UnderWay, *, wait_for_words: bool) -> None:
         """Makes durable what came, and lets those segments have their finals that have ended."""
@@ -303,16 +313,16 @@ class LiveSession:
             await self._reception.flush()
         await self._journal.close()
         self._transcriber.finish()
-        while not under_way.done:
-            if (error := await self._next_outcome(under_way)) is not None:
-                return error
-        if (error := await outcome_of(self._close_recording(state))) is not None:
+        while (error := under_way.failure) is None and not under_way.done:
+            if not await self._next_outcome(under_way):
+                return await self._give_up()
+        if error is not None or (error := await outcome_of(self._close_recording(state))) is not None:
             return error
         self._post_closed()
         return None
 
-    async def _next_outcome(self, under_way: _UnderWay) -> ParleyError | None:
-        """Waits until something has come to its end, or was achieved, or for too long: what failed, if anything did."""
+    async def _next_outcome(self, under_way: _UnderWay) -> bool:
+        """Waits until something has come to its end or was achieved; False where nothing was, for too long."""
         progress = self._transcriber.progress
         self._progress.clear()
         moved = asyncio.create_task(self._progress.wait())
@@ -320,9 +330,7 @@ class LiveSession:
         limit_s = self._settings.drain_timeout_s
         done, _ = await asyncio.wait([*waiting, moved], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         moved.cancel()
-        if not done and self._transcriber.progress == progress:
-            return await self._give_up()
-        return next((error for task in waiting if task in done and (error := task.result()) is not None), None)
+        return bool(done) or self._transcriber.progress != progress
 
     async def _give_up(self) -> DrainTimeout:
         """The last words come later: a gateway writes them once an engine is there, the client's own or another."""
@@ -342,6 +350,11 @@ class LiveSession:
         else:
             await insist(self._writer.discard, self)
             await self._publish("deleted")
+
+
+def _is_clients_mistake(error: ParleyError) -> bool:
+    """The session ends, but nothing keeps what was said from being written down."""
+    return isinstance(error, ClientError) and not isinstance(error, _Away | Superseded | NotFound)
 
 
 async def _take_over(gateway: Gateway, token: str, owner: str) -> RecordingWriter:

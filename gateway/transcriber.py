@@ -18,6 +18,7 @@ from parley.audio import Samples
 from parley.errors import AtCapacity, EngineError
 from parley.logs import get_logger
 from parley.store import RecordingWriter
+from parley.tasks import background
 from parley.transcript import Recognizer
 
 _ENGINE_RETRY_S = 2.0
@@ -130,14 +131,11 @@ class Transcriber:
             await asyncio.gather(running, driving, stranded, return_exceptions=True)
 
     async def _drive(self, transcription: Transcription) -> None:
-        leaving = asyncio.create_task(self._wants_to_leave())
-        catching_up = asyncio.create_task(self._catch_up(transcription))
-        await asyncio.wait((leaving, catching_up), return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        if catching_up.done():
-            catching_up.result()
-        else:
-            catching_up.cancel()
+        async with (
+            background(self._catch_up(transcription)) as catching_up,
+            background(self._wants_to_leave()) as leaving,
+        ):
+            await asyncio.wait((catching_up, leaving), return_when=asyncio.FIRST_COMPLETED)
         how = await asyncio.shield(self._over)
         self._live = None
         if how == "finish":
@@ -163,6 +161,7 @@ class Transcriber:
             if not len(samples):
                 self._live = transcription  # nothing was awaited since it had the last sample
                 return
+            await transcription.until_rescued()
             await transcription.feed(samples)
             if ends_segment:  # also where a transcription before this one had come so far
                 self._finalized.add(transcription.end)

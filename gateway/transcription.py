@@ -129,14 +129,25 @@ class Transcription:
     # --- audio in
 
     async def feed(self, samples: Samples) -> None:
-        """Takes the next samples, shape (n,), int16. Waits while the detector or the engine is far behind."""
+        """Takes the next samples, shape (n,), int16. Waits while the detector or an engine is far behind.
+
+        It does not wait for an engine that is not there: look at `is_stranded`.
+        """
         for start in range(0, len(samples), SLICE):
             piece = samples[start : start + SLICE]
             await self._vad.settled(all_but=SLICE - len(piece))
             while self._backlog > self._max_backlog and not self._engine.is_away:
-                self._moved.clear()
-                await self._moved.wait()
+                await self._until_moved()
             self._take(piece)
+
+    async def until_rescued(self) -> None:
+        """Waits while it is stranded: for whoever has the audio at hand and may wait."""
+        while self.is_stranded:
+            await self._until_moved()
+
+    async def _until_moved(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
 
     def _take(self, samples: Samples) -> None:
         unheard = max(0, self._heard_from - self._timeline.end)
@@ -216,6 +227,7 @@ class Transcription:
                     self._move()
                 case EngineBack():
                     self._listener.on_recovery("engine_unavailable")
+                    self._move()
         self._finals.put_nowait(None)
 
     async def _store_finals(self) -> None:

@@ -37,6 +37,9 @@ class ScriptedTranscription:
         self.end += len(samples)
         self._journal.durable = self._journal.end
 
+    async def until_rescued(self) -> None:
+        """Its engine is there."""
+
     async def finalize(self) -> None:
         self.ended.append(self.end)
 
