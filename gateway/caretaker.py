@@ -4,6 +4,7 @@ Each gateway looks for them; the database gives each to one.
 """
 
 import asyncio
+import time
 
 from gateway.journal import Journal
 from gateway.transcriber import Transcriber
@@ -18,6 +19,9 @@ from parley.tasks import background, outcome_of
 from parley.transcript import RecordingState, Segment
 
 _LOOK_EVERY_S = 10.0
+_STEADY_S = 30.0
+"""Seconds for which PostgreSQL must have answered without a break: while it was away, or this machine slept, no session
+could give a sign of life, and all look abandoned."""
 _TOUCH_EVERY_S = 10.0
 _log = get_logger(__name__)
 
@@ -28,13 +32,16 @@ class Caretaker:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._upkeep = Upkeep(gateway.pool)
+        self._steady = Steady(gap_s=2 * _LOOK_EVERY_S)
 
     async def run(self) -> None:
         while True:
             try:
-                while await self.close_one():
+                await self._upkeep.discard_empty(self._gateway.settings.resume_token_max_age_s)
+                while self._steady.lasted_s(time.time()) >= _STEADY_S and await self.close_one():
                     pass
             except BackendError as error:
+                self._steady.broke()
                 _log.warning("not looked for abandoned recordings", error=error.message)
             except Exception:  # noqa: BLE001 — the task's outer edge: one recording must not keep the others
                 _log.exception("abandoned recording not closed")
@@ -44,15 +51,34 @@ class Caretaker:
         """Closes the one that was abandoned first; False where there is none, or no engine to write its words."""
         if not any(engine.report for engine in self._gateway.engines.states()):
             return False
-        abandoned = await self._upkeep.claim_abandoned(self._gateway.settings.abandoned_after_s)
-        if abandoned is None:
+        writer = await self._upkeep.claim_abandoned(self._gateway.settings.abandoned_after_s)
+        if writer is None:
             return False
-        owner, recording_id = abandoned
-        with bound(recording=recording_id):
-            writer = await RecordingWriter.take_over(self._gateway.pool, owner, recording_id)
+        with bound(recording=writer.recording_id):
             error = await outcome_of(_Closing(self._gateway, writer).run())
             _log.info("abandoned recording closed" if error is None else "left to others", error=str(error or ""))
         return True
+
+
+class Steady:
+    """How long something has gone well. Pure: times are seconds by the clock on the wall, which goes on while a machine
+    sleeps."""
+
+    def __init__(self, *, gap_s: float) -> None:
+        """Who is not asked for so long does not know."""
+        self._gap_s = gap_s
+        self._since: float | None = None
+        self._last = 0.0
+
+    def broke(self) -> None:
+        self._since = None
+
+    def lasted_s(self, now: float) -> float:
+        """It goes well now: for so many seconds already."""
+        if self._since is None or not 0 <= now - self._last <= self._gap_s:
+            self._since = now
+        self._last = now
+        return now - self._since
 
 
 class _Closing:
@@ -72,13 +98,12 @@ class _Closing:
 
     async def run(self) -> None:
         """Raises Superseded where its client came back after all."""
-        if not self._writer.samples:
-            await self._writer.discard()
-            await self._publish("deleted")
+        if not self._writer.samples:  # its client may hold all of it, and come back
+            await self._writer.finish("interrupted")
             return
         await self._transcriber.open(is_new=False)
         self._transcriber.finish()
-        async with background(self._touch()):
+        async with background(outcome_of(self._touch())):
             try:
                 await self._transcriber.run()
             except ParleyError as error:
@@ -92,8 +117,7 @@ class _Closing:
     async def _touch(self) -> None:
         while True:
             await asyncio.sleep(_TOUCH_EVERY_S)
-            if await outcome_of(self._writer.touch()) is not None:
-                return
+            await insist(self._writer.touch, self)
 
     async def _publish(self, kind: str) -> None:
         await self._gateway.events.publish(self._writer.owner, kind, self._writer.recording_id)

@@ -17,7 +17,7 @@ import numpy as np
 from parley import metrics
 from parley.audio import SAMPLE_RATE, Samples
 from parley.blobs import Blobs
-from parley.errors import BackendError, NotFound
+from parley.errors import BackendError, NotFound, ParleyError
 from parley.logs import get_logger
 from parley.store import RecordingWriter
 from parley.store.recordings import AudioPart
@@ -58,13 +58,19 @@ class Journal:
         """Samples from the beginning that were taken."""
         self._wanted = 0
         self._closing = False
+        self._ended = False
         self._changed = asyncio.Condition()
 
     async def append(self, samples: Samples) -> None:
-        """Takes samples of shape (n,), int16. Waits while storage is far behind, so that memory stays bounded."""
+        """Takes samples of shape (n,), int16. Waits while storage is far behind, so that memory stays bounded.
+
+        Raises ParleyError when `run` has ended.
+        """
         if self._is_full():
             async with self._changed:
-                await self._changed.wait_for(lambda: not self._is_full())
+                await self._changed.wait_for(lambda: self._ended or not self._is_full())
+        if self._ended:
+            raise ParleyError("The recording takes no more audio.", code="journal_ended", retryable=True)
         self._pending.append(samples)
         self.end += len(samples)
         if self._is_due():
@@ -109,6 +115,13 @@ class Journal:
 
         Raises Superseded where another session has the recording, NotFound where it was deleted.
         """
+        try:
+            await self._write_all()
+        finally:
+            self._ended = True
+            await self._wake()
+
+    async def _write_all(self) -> None:
         while True:
             async with self._changed:
                 await self._changed.wait_for(self._is_due)

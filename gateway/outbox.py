@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: finals and errors in order, of partials and acks only the newest.
+"""What waits to be sent to one client: finals and errors in order, of partials, acks and pongs only the newest.
 
 So a client that reads slowly costs no memory, and one that does not read at all is noticed.
 """
@@ -42,6 +42,8 @@ class Outbox:
         match message:
             case wire.Ack():
                 key: _Key = ("ack", 0)
+            case wire.Pong():
+                key = ("pong", 0)
             case wire.Partial():
                 key = ("partial", message.segment)
             case wire.Final():

@@ -66,6 +66,11 @@ class _UnderWay(NamedTuple):
         return self.journal.done() and self.words.done()
 
     @property
+    def is_durable(self) -> bool:
+        """All that came is."""
+        return self.journal.done() and self.journal.result() is None
+
+    @property
     def failure(self) -> ParleyError | None:
         """What one of them ended with, where that was not as it should."""
         return next((error for task in self if task.done() and (error := task.result()) is not None), None)
@@ -167,6 +172,7 @@ class LiveSession:
 
     async def _say_closed(self) -> None:
         """The recording was finished already: the client is told what it missed."""
+        self._on_durable(self._journal.durable)
         self._post_closed()
         self._outbox.close()
         await self._send()
@@ -196,11 +202,11 @@ class LiveSession:
         try:
             while True:
                 done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-                if receiving in done:
-                    return receiving.result()
-                for task in done:
+                for task in done - {receiving}:
                     if (error := task.result()) is not None:
                         return error
+                if receiving in done:
+                    return receiving.result()
         finally:
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
@@ -282,6 +288,7 @@ class LiveSession:
 
     async def _end(self, error: ParleyError | None, under_way: _UnderWay) -> ParleyError | None:
         """What is to be done because of `error` (None: `stop`); what the session ended with."""
+        was_stopped = error is None
         if error is None:
             async with background(self._reception.refuse_late_audio()):
                 error = await self._drain(under_way, "finished")
@@ -297,6 +304,8 @@ class LiveSession:
         elif isinstance(error, EngineError) and not error.retryable:
             await self._leave(under_way, wait_for_words=False)
             await outcome_of(self._close_recording("interrupted"))
+        if was_stopped and under_way.is_durable:
+            await self._note_stop()
         self._post_error(error)
         return error
 
@@ -309,13 +318,13 @@ class LiveSession:
 
     async def _drain(self, under_way: _UnderWay, state: RecordingState) -> ParleyError | None:
         """Finishes what is under way, closes the recording in `state` and says `closed`; or what kept it from that."""
-        if state == "finished":
-            await self._reception.flush()
+        if state == "finished" and (error := await outcome_of(self._reception.flush())) is not None:
+            return under_way.failure or error
         await self._journal.close()
         self._transcriber.finish()
         while (error := under_way.failure) is None and not under_way.done:
             if not await self._next_outcome(under_way):
-                return await self._give_up()
+                return self._drain_timeout()
         if error is not None or (error := await outcome_of(self._close_recording(state))) is not None:
             return error
         self._post_closed()
@@ -332,11 +341,13 @@ class LiveSession:
         moved.cancel()
         return bool(done) or self._transcriber.progress != progress
 
-    async def _give_up(self) -> DrainTimeout:
-        """The last words come later: a gateway writes them once an engine is there, the client's own or another."""
+    async def _note_stop(self) -> None:
+        """The client said all it had to say, so that whoever writes the last words may call the recording finished."""
         with contextlib.suppress(TimeoutError, ParleyError):
             async with asyncio.timeout(_LEAVE_S):
                 await self._writer.stop()
+
+    def _drain_timeout(self) -> DrainTimeout:
         return DrainTimeout(
             f"The last words are not written down yet: nothing came for {self._settings.drain_timeout_s:g} s."
             f" The audio up to {samples_to_ms(self._journal.durable)} ms is kept, and its words will come."

@@ -121,6 +121,8 @@ class Transcriber:
                 if driving.done():
                     driving.result()
                 if stranded.done():
+                    async with background(transcription.until_told()) as told:
+                        await asyncio.wait((told, running), return_when=asyncio.FIRST_COMPLETED)
                     return False
             running.result()
             return True

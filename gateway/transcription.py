@@ -99,6 +99,7 @@ class Transcription:
         )
         self._ended: dict[int, tuple[Checkpoint, float]] = {}
         self._finals: asyncio.Queue[Segment | None] = asyncio.Queue()
+        self._untold = 0
         self._moved = asyncio.Event()
         self.progress = 0
         """Grows whenever something was achieved."""
@@ -140,6 +141,11 @@ class Transcription:
                 await self._until_moved()
             self._take(piece)
 
+    async def until_told(self) -> None:
+        """Waits until every final that came is stored and told."""
+        while self._untold:
+            await self._until_moved()
+
     async def until_rescued(self) -> None:
         """Waits while it is stranded: for whoever has the audio at hand and may wait."""
         while self.is_stranded:
@@ -163,6 +169,7 @@ class Transcription:
 
     async def finish(self) -> None:
         """No more audio comes: the open segment ends. `run` ends when every final is stored."""
+        await self._vad.settled()  # a segment that ends meanwhile would take the padding with it
         self._vad.pad()
         await self._vad.settled()
         self._apply(self._segmenter.finalize(self._timeline.end, "stop"))
@@ -221,6 +228,7 @@ class Transcription:
                 case PartialText():
                     self._on_partial(event)
                 case Segment():
+                    self._untold += 1
                     self._finals.put_nowait(event)
                 case EngineAway(reason):
                     self._listener.on_trouble(engine_away(reason))
@@ -246,6 +254,7 @@ class Transcription:
         await insist(store, self._listener)
         metrics.FINAL_LATENCY_S.observe(time.monotonic() - ended_at)
         self._listener.on_final(segment)
+        self._untold -= 1
         self._move()
 
     def _on_partial(self, partial: PartialText) -> None:

@@ -60,12 +60,12 @@ class Blobs:
 
     async def put(self, key: str, data: bytes) -> None:
         """Writes the whole blob; what was under `key` before is replaced, in one step."""
-        with _backend_errors(key):
+        with _backend_errors(key, writing=True):
             await self._writer.put(key, data)
 
     async def put_file(self, key: str, file: BinaryIO) -> None:
         """Like `put`, with what an open file holds from its position on; a large one is sent in pieces."""
-        with _backend_errors(key):
+        with _backend_errors(key, writing=True):
             await self._writer.put(key, file)
 
     async def get_range(self, key: str, start: int, end: int) -> bytes:
@@ -256,11 +256,12 @@ class BlobReader(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def _backend_errors(key: str) -> Iterator[None]:
+def _backend_errors(key: str, *, writing: bool = False) -> Iterator[None]:
+    """What is not found by who writes is the bucket or the folder: storage is away."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no blob {key!r}.", code="no_such_blob") from error
     except (BaseError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and not writing:
+            raise NotFound(f"There is no blob {key!r}.", code="no_such_blob") from error
         why = str(error).split("\n", 1)[0]  # obstore adds pages of its own state
         raise BackendError(f"Object storage failed at {key!r}: {why}", code="storage_unavailable") from error

@@ -67,7 +67,7 @@ class Start(_Message):
     vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=200)
     title: Title | None = None
     resume: str | None = Field(default=None, max_length=500)
-    next_segment: Annotated[int, Field(strict=True, ge=0)] = 0
+    next_segment: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
 
     def audio_format(self) -> AudioFormat:
         """Raises ClientError for a rate, an encoding or a number of channels out of range."""

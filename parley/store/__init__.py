@@ -38,7 +38,7 @@ async def connect(database_url: str, *, max_size: int = 10) -> asyncpg.Pool:
             init=_set_codecs,
             reset=_leave_as_it_is,
             timeout=10,
-            command_timeout=30,
+            command_timeout=10,
         )
 
 

@@ -1,11 +1,23 @@
 """What the PostgreSQL driver raises when the database is away, in Parley's own terms."""
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 
 from parley.errors import BackendError
+
+_QUERY_S = 10.0
+"""Seconds for one query, the wait for a connection included: where PostgreSQL hangs, whoever waits in line is told."""
+
+
+@contextlib.asynccontextmanager
+async def database_errors() -> AsyncIterator[None]:
+    """Around one query, or a few that belong together. Raises BackendError where PostgreSQL does not answer in time."""
+    with backend_errors("PostgreSQL does not answer"):
+        async with asyncio.timeout(_QUERY_S):
+            yield
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import aiosql
 import asyncpg
 
 from parley.errors import NotFound
-from parley.store.failures import backend_errors
+from parley.store.failures import database_errors
 from parley.transcript import Recording, Segment, Word
 
 _queries: Any = aiosql.from_path(Path(__file__).parent / "recordings.sql", "asyncpg", mandatory_parameters=False)
@@ -41,11 +41,11 @@ class Recordings:
         self._owner = owner
 
     async def _query(self, name: str, **values: Any) -> Any:
-        with backend_errors("PostgreSQL does not answer"):
+        async with database_errors():
             return await getattr(_queries, name)(self._pool, owner=self._owner, **values)
 
     async def _rows(self, name: str, **values: Any) -> list[asyncpg.Record]:
-        with backend_errors("PostgreSQL does not answer"):
+        async with database_errors():
             return [row async for row in getattr(_queries, name)(self._pool, owner=self._owner, **values)]
 
     async def get(self, recording_id: str) -> Recording:

@@ -13,8 +13,9 @@ from uuid import UUID
 import aiosql
 import asyncpg
 
-from parley.store.failures import backend_errors
+from parley.store.failures import database_errors
 from parley.store.recordings import AudioPart
+from parley.store.writing import RecordingWriter
 
 _queries: Any = aiosql.from_path(Path(__file__).parent / "upkeep.sql", "asyncpg", mandatory_parameters=False)
 
@@ -40,18 +41,23 @@ class Upkeep:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def claim_abandoned(self, after_s: float) -> tuple[str, str] | None:
-        """Owner and id of an open recording without a sign of life for `after_s`; no other gateway gets it as well."""
-        with backend_errors("PostgreSQL does not answer"):
+    async def claim_abandoned(self, after_s: float) -> RecordingWriter | None:
+        """The right to go on with an open recording that has shown no sign of life for `after_s`."""
+        async with database_errors():
             row = await _queries.claim_abandoned(self._pool, after_s=float(after_s))
-        return (row["owner"], str(row["id"])) if row else None
+        return RecordingWriter.of(self._pool, row) if row else None
+
+    async def discard_empty(self, after_s: float) -> None:
+        """Removes recordings without a single sample that nobody has come back to for `after_s`."""
+        async with database_errors():
+            await _queries.discard_empty(self._pool, after_s=float(after_s))
 
     async def claim_uncompacted(self, settled_s: float) -> Claim | None:
         """A recording that was closed at least `settled_s` ago and is not compacted, longest due first.
 
         A claim that comes to nothing is given out again, later each time.
         """
-        with backend_errors("PostgreSQL does not answer"):
+        async with database_errors():
             row = await _queries.claim_uncompacted(self._pool, settled_s=float(settled_s))
         if row is None:
             return None
@@ -59,7 +65,7 @@ class Upkeep:
 
     async def parts(self, claim: Claim) -> list[AudioPart]:
         """All parts of the claimed recording, in order."""
-        with backend_errors("PostgreSQL does not answer"):
+        async with database_errors():
             return await self._parts(self._pool, claim)
 
     async def replace_parts(self, claim: Claim, parts: Sequence[AudioPart], new: AudioPart) -> bool:
@@ -68,26 +74,25 @@ class Upkeep:
         It is lost when somebody came back to the recording, deleted it, or made another attempt, or `parts` are not
         what the recording has.
         """
-        with backend_errors("PostgreSQL does not answer"):
-            async with self._pool.acquire() as connection, connection.transaction():
-                if not await _queries.hold_claim(connection, **claim._key):
-                    return False
-                if await self._parts(connection, claim) != list(parts):
-                    return False
-                await _queries.delete_parts(connection, **claim._key)
-                await _queries.insert_part(
-                    connection,
-                    **claim._key,
-                    start_sample=new.start,
-                    end_sample=new.end,
-                    blob_key=new.blob_key,
-                    ends_segment=new.ends_segment,
-                )
+        async with database_errors(), self._pool.acquire() as connection, connection.transaction():
+            if not await _queries.hold_claim(connection, **claim._key):
+                return False
+            if await self._parts(connection, claim) != list(parts):
+                return False
+            await _queries.delete_parts(connection, **claim._key)
+            await _queries.insert_part(
+                connection,
+                **claim._key,
+                start_sample=new.start,
+                end_sample=new.end,
+                blob_key=new.blob_key,
+                ends_segment=new.ends_segment,
+            )
         return True
 
     async def mark_compacted(self, claim: Claim) -> None:
         """The recording's audio is one file and nothing lies beside it. Changes nothing where the claim was lost."""
-        with backend_errors("PostgreSQL does not answer"):
+        async with database_errors():
             await _queries.mark_compacted(self._pool, **claim._key)
 
     async def _parts(self, connection: Any, claim: Claim) -> list[AudioPart]:

@@ -1,14 +1,18 @@
 -- Across owners: these queries give out names and sample ranges, never what was said.
 
 -- name: claim_abandoned^
--- The sign of life keeps other gateways from it, for as long as this one may take to take it over.
-UPDATE recordings SET alive_at = now()
+-- The claim is the takeover: a client that comes back at the same moment is before it or after it.
+UPDATE recordings SET alive_at = now(), fence = fence + 1
 WHERE id = (
     SELECT id FROM recordings
     WHERE state = 'recording' AND alive_at < now() - make_interval(secs => :after_s)
     ORDER BY alive_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
-RETURNING owner, id;
+RETURNING owner, id, fence, samples, state, options, stopped;
+
+-- name: discard_empty!
+DELETE FROM recordings
+WHERE samples = 0 AND state = 'interrupted' AND alive_at < now() - make_interval(secs => :after_s);
 
 -- name: claim_uncompacted^
 -- An attempt may take a minute and a hundredth of the recording's time. One that failed, or whose gateway died, is made

@@ -14,7 +14,7 @@ import aiosql
 import asyncpg
 
 from parley.errors import ClientError
-from parley.store.failures import backend_errors
+from parley.store.failures import database_errors
 from parley.store.recordings import AudioPart, recording_uuid, unknown
 from parley.transcript import RecordingState, Segment
 
@@ -86,7 +86,13 @@ class RecordingWriter:
         row = await writer._query("take_over")
         if row is None:
             raise unknown(recording_id)
-        return cls(pool, owner, recording_id, **row)
+        return cls.of(pool, row)
+
+    @classmethod
+    def of(cls, pool: asyncpg.Pool, row: Mapping[str, Any]) -> Self:
+        """From a row with all that a takeover returns."""
+        values = dict(row)
+        return cls(pool, values.pop("owner"), str(values.pop("id")), **values)
 
     async def last_final(self) -> LastFinal | None:
         """None where there is none yet."""
@@ -155,7 +161,7 @@ class RecordingWriter:
         return int(row["samples"])
 
     async def _query(self, name: str, **values: Any) -> Any:
-        with backend_errors("PostgreSQL does not answer"):
+        async with database_errors():
             return await getattr(_queries, name)(self._pool, **self._key, **values)
 
 

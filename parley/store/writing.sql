@@ -7,9 +7,10 @@ INSERT INTO recordings (id, owner, title, options) VALUES (:id, :owner, :title, 
 -- name: take_over^
 -- A finished recording stays finished: whoever comes back to it is only told what it missed.
 UPDATE recordings
-SET fence = fence + 1, alive_at = now(), state = CASE state WHEN 'finished' THEN state ELSE 'recording' END
+SET fence = fence + 1, alive_at = now(), stopped = false,
+    state = CASE state WHEN 'finished' THEN state ELSE 'recording' END
 WHERE id = :id AND owner = :owner
-RETURNING fence, samples, state, options, stopped;
+RETURNING owner, id, fence, samples, state, options, stopped;
 
 -- name: last_final^
 SELECT s.number, s.end_sample, s.resume_at, s.continues

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -196,22 +197,25 @@ async def test_a_recording_whose_client_never_comes_back_is_closed_with_all_its_
     assert (await stored(server, heard.recording_id))[0]["state"] == "recording"
     database = await asyncpg.connect(server.database_url)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             await _let_time_pass(database, never_spoke.recording_id)
             await _let_time_pass(database, heard.recording_id)
-            await eventually(lambda: _is_in_state(database, heard.recording_id, "interrupted"))
-            await eventually(lambda: _is_in_state(database, never_spoke.recording_id, None))
+            for one in (heard.recording_id, never_spoke.recording_id):
+                await eventually(partial(_is_in_state, database, one, "interrupted"), within_s=75)
     finally:
         await database.close()
     _, segments, audio = await stored(server, heard.recording_id)
     assert np.array_equal(audio, SPEECH)
     assert [one["text"] for one in segments] == [final.text for final in whole.of(wire.Final)]
+    async with httpx.AsyncClient(base_url=server.base_url) as client:
+        listed = [one["id"] for one in (await client.get("/api/v1/recordings")).json()["recordings"]]
+    assert heard.recording_id in listed
+    assert never_spoke.recording_id not in listed
 
 
 async def _let_time_pass(database: asyncpg.Connection, recording_id: str) -> None:
     await database.execute("UPDATE recordings SET alive_at = now() - interval '10 minutes' WHERE id = $1", recording_id)
 
 
-async def _is_in_state(database: asyncpg.Connection, recording_id: str, state: str | None) -> bool:
-    """None: the recording is gone."""
+async def _is_in_state(database: asyncpg.Connection, recording_id: str, state: str) -> bool:
     return bool(await database.fetchval("SELECT state FROM recordings WHERE id = $1", recording_id) == state)

@@ -8,7 +8,7 @@ import pytest
 
 from parley import store
 from parley.embedded.server import RunningServer
-from parley.store import RecordingWriter
+from parley.store import RecordingWriter, Superseded
 from parley.store.recordings import AudioPart, Recordings
 from parley.store.upkeep import Claim, Upkeep
 from tests.integration.stores import own_database
@@ -65,7 +65,39 @@ async def test_an_abandoned_recording_is_given_to_one_gateway(pool: asyncpg.Pool
     assert await upkeep.claim_abandoned(100) is None
     await silent_for(pool, 101)
     given = await asyncio.gather(*(upkeep.claim_abandoned(100) for _ in range(6)))
-    assert sorted(filter(None, given)) == sorted(made)
+    assert sorted((one.owner, one.recording_id) for one in given if one) == sorted(made)
+
+
+async def test_who_claims_an_abandoned_recording_has_it_and_who_comes_back_has_it_then(
+    pool: asyncpg.Pool, upkeep: Upkeep
+) -> None:
+    absent = await opened(pool)
+    await absent.stop()
+    await silent_for(pool, 101)
+    caretaker = await upkeep.claim_abandoned(100)
+    assert caretaker is not None
+    assert (caretaker.fence, caretaker.samples, caretaker.stopped) == (2, 30, True)
+    with pytest.raises(Superseded):
+        await absent.touch()
+    back = await RecordingWriter.take_over(pool, "alice", absent.recording_id)
+    assert not back.stopped
+    with pytest.raises(Superseded):
+        await caretaker.finish("interrupted")
+
+
+async def test_what_never_had_a_sample_stays_as_long_as_its_client_may_come_back(
+    pool: asyncpg.Pool, upkeep: Upkeep
+) -> None:
+    for state in ("recording", "interrupted"):
+        writer = RecordingWriter.new(pool, "alice")
+        await writer.create()
+        if state == "interrupted":
+            await writer.finish("interrupted")
+    await silent_for(pool, 1000)
+    await upkeep.discard_empty(1001)
+    assert await pool.fetchval("SELECT count(*) FROM recordings") == 2
+    await upkeep.discard_empty(999)
+    assert await pool.fetchval("SELECT string_agg(state, ' ') FROM recordings") == "recording"
 
 
 async def test_a_closed_recording_is_never_abandoned(pool: asyncpg.Pool, upkeep: Upkeep) -> None:

@@ -10,6 +10,7 @@ COMMENT ON COLUMN recordings.fence IS 'grows with each session that takes the re
 COMMENT ON COLUMN recordings.options IS 'how it is transcribed: language, task, vocabulary';
 COMMENT ON COLUMN recordings.stopped IS 'the client said stop: all of its audio is here, though its last finals may not be';
 CREATE INDEX recordings_under_way ON recordings (alive_at) WHERE state = 'recording';
+CREATE INDEX recordings_empty ON recordings (alive_at) WHERE samples = 0;
 
 ALTER TABLE audio_parts ADD COLUMN ends_segment boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN audio_parts.ends_segment IS 'the client ended the open segment behind this part';
@@ -25,5 +26,6 @@ COMMENT ON COLUMN segments.continues IS 'the next segment begins there at once: 
 -- migrate: rollback
 ALTER TABLE segments DROP COLUMN continues, DROP COLUMN resume_at;
 ALTER TABLE audio_parts DROP COLUMN ends_segment;
+DROP INDEX recordings_empty;
 DROP INDEX recordings_under_way;
 ALTER TABLE recordings DROP COLUMN stopped, DROP COLUMN options, DROP COLUMN fence;

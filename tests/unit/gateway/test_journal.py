@@ -12,8 +12,8 @@ import pytest
 from gateway import journal as journal_module
 from gateway.journal import Journal
 from parley.blobs import Blobs
-from parley.errors import BackendError
-from parley.store import RecordingWriter
+from parley.errors import BackendError, ParleyError
+from parley.store import RecordingWriter, Superseded
 from parley.store.recordings import AudioPart
 
 PART_S = 0.01
@@ -173,3 +173,22 @@ async def test_a_journal_goes_on_behind_what_is_durable() -> None:
     await it.run()
     assert [(part.start, part.end) for part in storage.parts] == [(100, 120)]
     assert acks == [120]
+
+
+async def test_who_waits_for_room_is_let_go_when_the_journal_ends() -> None:
+    class Taken(Storage):
+        async def add_part(self, part: AudioPart) -> None:
+            await asyncio.sleep(0.05)
+            raise Superseded("It goes on elsewhere.")
+
+    it = journal(Taken(), [], [])
+    running = asyncio.create_task(it.run())
+
+    async def append_for_ever() -> None:
+        while True:
+            await it.append(np.zeros(PART, np.int16))
+
+    with pytest.raises(ParleyError, match="no more audio"):
+        await asyncio.wait_for(append_for_ever(), timeout=5)
+    with pytest.raises(Superseded):
+        await running

@@ -124,6 +124,15 @@ async def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: py
     assert await blobs.get_range("r/a", 0, 99) == b"before"
 
 
+async def test_a_folder_that_is_gone_is_storage_that_is_away(tmp_path: Path) -> None:
+    root = tmp_path / "blobs"
+    blobs = Blobs(root.as_uri())
+    root.rmdir()
+    root.touch()  # a file in its place: as root no mode keeps the folder from being made again
+    with pytest.raises(BackendError, match="storage failed"):
+        await blobs.put("a/b", b"x")
+
+
 async def test_a_deleted_prefix_leaves_no_empty_folder(tmp_path: Path) -> None:
     blobs = Blobs(f"file://{tmp_path}")
     await blobs.put("r/1/audio/a", b"x")
