@@ -1,6 +1,7 @@
 """Durable audio through a transcription again, up to where its recording stands."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 from gateway.durable import read_samples
 from gateway.transcription import STORE_RETRY_S, Listener, Transcription
@@ -8,6 +9,7 @@ from gateway.wiring import Gateway
 from parley.errors import BackendError
 from parley.logs import get_logger
 from parley.store import RecordingWriter
+from parley.store.recordings import AudioPart
 
 _log = get_logger(__name__)
 
@@ -32,10 +34,19 @@ async def replay(
 
 async def _replay(gateway: Gateway, writer: RecordingWriter, transcription: Transcription, until: int) -> None:
     parts = await gateway.recordings(writer.owner).parts(writer.recording_id, transcription.end, until)
-    for part in parts:
-        end = min(part.end, until)
-        async for samples in read_samples(gateway.blobs, [part], transcription.end, end):
+    for stretch in up_to_each_end(parts):
+        end = min(stretch[-1].end, until)
+        async for samples in read_samples(gateway.blobs, stretch, transcription.end, end):
             await transcription.until_rescued()
             await transcription.feed(samples)
-        if part.ends_segment and end == part.end:
+        if stretch[-1].ends_segment and end == stretch[-1].end:
             await transcription.finalize()
+
+
+def up_to_each_end(parts: Sequence[AudioPart]) -> Iterator[Sequence[AudioPart]]:
+    """`parts` in stretches, each up to where the client ended a segment; the last up to the end."""
+    first = 0
+    for index, part in enumerate(parts, start=1):
+        if part.ends_segment or index == len(parts):
+            yield parts[first:index]
+            first = index

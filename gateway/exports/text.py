@@ -6,10 +6,10 @@ from gateway.exports.document import Block, Heading, Item, Paragraph, Remark, Ru
 from gateway.exports.export import SUSPECT, Export
 
 # CommonMark 0.31, section 2.4: any ASCII punctuation may be escaped; these are those that can mean something inline.
-_INLINE = re.compile(r"([\\`*_\[\]<>&~|$])")
-# Sections 4 and 5: what can begin a heading, a list, a quotation or a break where a line begins.
-_AT_START = re.compile(r"^([-+#=]|\d{1,9}(?=[.)]))")
-_ORDERED = re.compile(r"^(\d{1,9})([.)])")
+_INLINE = re.compile(r"([\\`*_\[\]<>&~|$#])")
+# Sections 4 and 5: what else can begin a list, a heading or a break where a line begins.
+_AT_START = re.compile(r"^([-+=])")
+_NUMBER_AT_START = re.compile(r"^(\d{1,9})([.)])")
 
 
 def as_text(export: Export) -> str:
@@ -23,7 +23,11 @@ def as_text(export: Export) -> str:
 
 def as_markdown(export: Export) -> str:
     """CommonMark: what was said is text, whatever characters it has."""
-    return "\n".join(f"{_markdown(block)}\n" for block in document(export))
+    blocks = document(export)
+    return "".join(
+        f"{_markdown(block)}\n" if isinstance(block, Item) and isinstance(following, Item) else f"{_markdown(block)}\n\n"
+        for block, following in zip(blocks, [*blocks[1:], None], strict=True)
+    )
 
 
 def _plain(block: Block) -> str:
@@ -59,4 +63,4 @@ def _run(run: Run) -> str:
 def _escaped(text: str) -> str:
     """`text` as itself, wherever in a line it comes to stand."""
     text = _INLINE.sub(r"\\\1", text)
-    return _AT_START.sub(r"\\\1", _ORDERED.sub(r"\1\\\2", text))
+    return _NUMBER_AT_START.sub(r"\1\\\2", _AT_START.sub(r"\\\1", text))
