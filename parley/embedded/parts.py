@@ -138,7 +138,7 @@ def shares(cores: int, count: int) -> list[int]:
 
 
 def postgres_part(site: Site) -> Part:
-    cluster = postgres.Cluster(site.data / "postgres", postgres.socket_folder(site.sockets))
+    cluster = postgres.Cluster(site.data / "postgres", postgres.socket_folder(site.sockets), len(site.gateways))
     return Part(
         name="postgres",
         title="PostgreSQL",

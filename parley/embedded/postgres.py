@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parley.embedded.process import Account, spawn
 from parley.errors import SetupError
+
+if TYPE_CHECKING:
+    import psutil
 
 ACCOUNT = "pgserver"
 DATABASE = "parley"
@@ -25,7 +29,6 @@ SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
     "fsync": "on",
@@ -33,6 +36,14 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
 }
+POOL_SIZE = 10
+"""Connections of one gateway at most: the default of `parley.store.connect`."""
+RESERVE = 40
+"""Connections for whatever else: migrations, health checks, a person with psql, PostgreSQL's own three, and those of
+gateways that were killed, until PostgreSQL notices."""
+
+
+_ORPHANS_S = 5.0
 
 
 def programs() -> dict[int, Path]:
@@ -82,12 +93,18 @@ def url(sockets: Path) -> str:
     return f"postgresql://postgres@/{DATABASE}?host={socket_folder(sockets)}"
 
 
+def connections(gateways: int) -> int:
+    """How many PostgreSQL must take where so many gateways use it."""
+    return POOL_SIZE * gateways + RESERVE
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """One database cluster in `folder`, with its socket in `sockets`."""
+    """One database cluster in `folder`, with its socket in `sockets`, for so many `gateways`."""
 
     folder: Path
     sockets: Path
+    gateways: int = 1
 
     @cached_property
     def account(self) -> Account | None:
@@ -108,7 +125,11 @@ class Cluster:
             raise SetupError(f"{self.folder} holds no PostgreSQL database that can be read: {error}.") from None
 
     def command(self) -> tuple[str, ...]:
-        settings = {**SETTINGS, "unix_socket_directories": str(self.sockets)}
+        settings = {
+            **SETTINGS,
+            "max_connections": str(connections(self.gateways)),
+            "unix_socket_directories": str(self.sockets),
+        }
         words = (word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
         return (str(self.bin / "postgres"), "-D", str(self.folder), *words)
 
@@ -123,6 +144,7 @@ class Cluster:
         if self.version() is None:
             await self._initialise()
         self._drop_recycled_lock()
+        await asyncio.to_thread(self._end_orphans)
 
     async def ensure_database(self) -> None:
         """Once PostgreSQL accepts: the database is there."""
@@ -172,6 +194,28 @@ class Cluster:
             process = psutil.Process(int(lock.read_text().split()[0]))
             if process.name() != "postgres" or not Path(process.cwd()).samefile(self.folder):
                 lock.unlink()
+
+    def _end_orphans(self) -> None:
+        """Ends what a killed PostgreSQL left behind: a backend that is busy notices late that its parent is gone, and
+        keeps the next one from starting. What it had not committed is undone when the log is read, as always."""
+        import psutil
+
+        mine = [process for process in psutil.process_iter(["name"]) if self._is_of_this_cluster(process)]
+        lock = self.folder / "postmaster.pid"
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int(lock.read_text().split()[0]) in {process.pid for process in mine}:
+                return  # it lives; the next one will say so
+        for process in mine:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(mine, timeout=_ORPHANS_S)
+
+    def _is_of_this_cluster(self, process: "psutil.Process") -> bool:
+        import psutil
+
+        with contextlib.suppress(OSError, psutil.Error):
+            return process.name() == "postgres" and Path(process.cwd()).samefile(self.folder)
+        return False
 
     def _give(self, path: Path) -> None:
         if self.account is not None:

@@ -60,6 +60,20 @@ async def test_a_part_that_dies_costs_no_word_and_no_sample(
     assert audio == samples_of(CLIP).tobytes()
 
 
+async def test_a_backend_that_outlives_postgresql_does_not_keep_the_next_one_from_starting(
+    fragile: RunningServer,
+) -> None:
+    await ready(fragile)
+    postmaster = psutil.Process(fragile.pid("postgres"))
+    backend = next(child for child in postmaster.children() if "idle" in " ".join(child.cmdline()))
+    backend.suspend()  # as one that is busy: it does not see that its parent is gone
+    kill(fragile, "postgres")
+    await asyncio.sleep(0.5)
+    await ready(fragile)
+    assert fragile.pid("postgres") != postmaster.pid
+    assert not backend.is_running()
+
+
 async def ready(server: RunningServer) -> None:
     async with httpx.AsyncClient(base_url=server.base_url, timeout=10) as client:
         for _ in range(300):

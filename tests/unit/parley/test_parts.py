@@ -2,12 +2,14 @@
 
 import json
 from contextlib import ExitStack
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parley.embedded import nginx, parts, sockets
+from parley import store
+from parley.embedded import nginx, parts, postgres, sockets
 from parley.embedded.parts import Part, Services, Site, build_parts, shares
 from parley.embedded.sockets import Place
 from parley.errors import SetupError
@@ -46,6 +48,15 @@ def test_each_of_several_listens_at_its_own_place_and_knows_all_engines() -> Non
     assert parts["engine-3"].env["PARLEY_ENGINE__PORT"] == "9102"
     engines = [f"http://127.0.0.1:{port}" for port in (9100, 9101, 9102)]
     assert all(json.loads(part.env["PARLEY_GATEWAY__ENGINE_URLS"]) == engines for part in parts.values())
+
+
+@pytest.mark.parametrize("gateways", [1, 2, 64])
+def test_postgresql_has_a_connection_for_each_that_the_gateways_may_open_and_some_more(gateways: int) -> None:
+    pool = signature(store.connect).parameters["max_size"].default
+    command = built(gateways=gateways, database_url="")["postgres"].command
+    allowed = next(int(word.removeprefix("max_connections=")) for word in command if word.startswith("max_connections"))
+    assert pool == postgres.POOL_SIZE
+    assert allowed >= gateways * pool + 40
 
 
 def test_an_engine_alone_takes_all_cores_and_several_share_them() -> None:
