@@ -16,16 +16,19 @@ from urllib.parse import urlsplit
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Response
 
 from parley import wire
 from parley.errors import BackendError, ClientError, ParleyError
 from parley.held_audio import HeldAudio
-from parley.resuming import Backoff, Heard, may_resume
+from parley.resuming import Backoff, Heard, ends_session, http_refusal, may_resume
 
 _MESSAGE_BYTES = 262_144
 """Bytes of one audio message: a whole number of samples in every format, and under the server's limit."""
 _CLOSE_TIMEOUT_S = 1.0
 """Seconds for the end of TCP behind a close: a server that is late with it must not delay the way back."""
+_ROUNDING_S = 0.05
+"""Seconds by which `duration_ms` may fall short of what was sent: rounding, and the edge of a resampler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ SessionEvent = wire.ServerMessage | Reconnecting | Resumed
 
 
 class Refused(ParleyError):
-    """The server answered `start` with an error: its own words."""
+    """The server answered `start`, or the request for a WebSocket, with an error: its own words."""
 
     def __init__(self, error: wire.Error) -> None:
         super().__init__(error.message, code=error.code, retryable=error.retryable)
@@ -83,11 +86,25 @@ class Refused(ParleyError):
         return self.error.retry_after_s
 
 
+class CutShort(ParleyError):
+    """The server closed the recording without the last `missing_s` seconds of what was sent. `closed` is its word."""
+
+    code = "audio_missing"
+
+    def __init__(self, closed: wire.Closed, missing_s: float, reason: wire.Error | None) -> None:
+        why = reason.message if reason else "The server closed the recording before it had all of it."
+        kept_s = closed.duration_ms / 1000
+        super().__init__(f"{why} {kept_s:.1f} s of the audio are kept, the {missing_s:.1f} s behind them are not.")
+        self.closed = closed
+        self.missing_s = missing_s
+
+
 class LiveClient:
     """One session, over as many connections as it takes.
 
     Iterate over it, in a task of its own where much is sent: reading is what notes the acknowledgements, and what comes
-    back after a loss. `ready` is the server's latest, `url` the gateway that said it.
+    back after a loss. `ready` is the server's latest, `url` the gateway that said it, `ended_by` the error that ended
+    the session before its time, if one did: a `closed` behind it says that what came is kept, not that it is complete.
     """
 
     def __init__(
@@ -103,11 +120,13 @@ class LiveClient:
         self._sender: ClientConnection | None = None  # the connection that a task sends on
         self._replay: asyncio.Task[None] | None = None
         self._last_error: wire.Error | None = None
+        self._token: str | None = ready.resume_token
         self._acked = self._lost_at = self._dial_at = 0.0
         self._quiet_since = math.inf  # while nobody waits for a message, nothing is missed
         self._said_at = time.monotonic()
         self._ended = False
         self.ready, self.url = ready, backoff.address
+        self.ended_by: wire.Error | None = None
 
     @property
     def held_s(self) -> float:
@@ -188,7 +207,8 @@ class LiveClient:
     async def __aiter__(self) -> AsyncIterator[SessionEvent]:
         """The server's messages as of one session, finals once each; `Reconnecting` and `Resumed` where it was not.
 
-        The last is `closed`, or the `error` that ended it. Raises BackendError where the server does not come back.
+        The last is `closed`, or the `error` that ended it. Raises BackendError where the server does not come back, and
+        CutShort, in place of `closed`, where that comes without all of the audio.
         """
         while not self._ended:
             event = await (self._redial() if self._connection is None else self._receive(self._connection))
@@ -215,9 +235,18 @@ class LiveClient:
                 return message if self._heard.is_new(message) else None
             case wire.Pong() | wire.Error(code="going_away"):  # told as Reconnecting
                 return None
+            case wire.Error() if ends_session(message):
+                self.ended_by = message
             case wire.Closed():
                 self._end()
+                self._check_whole(message)
         return message
+
+    def _check_whole(self, closed: wire.Closed) -> None:
+        """By its length: acks lag at other rates than 16 kHz."""
+        missing_s = self._held.end_s - closed.duration_ms / 1000
+        if missing_s > _ROUNDING_S:
+            raise CutShort(closed, missing_s, self.ended_by)
 
     def _is_progress(self, ack: wire.Ack) -> bool:
         """Notes an ack; false for one that a resumed session says again."""
@@ -237,7 +266,7 @@ class LiveClient:
             if error is None:
                 raise self._given_up(_went_away(self.url).message)
             return None
-        self._connection, self._last_error = None, None
+        self._connection, self._last_error, self.ended_by = None, None, None
         self._lost_at = time.monotonic()
         if error is None or not error.retryable:
             return self._plan(_went_away(self.url).message, None)
@@ -265,20 +294,30 @@ class LiveClient:
         except ParleyError as error:
             if error.retryable:
                 return self._plan(error.message, error.retry_after_s)
+            if error.code == "resume_invalid" and self._token and self._held.is_whole:
+                self._token = None
+                return self._plan(error.message, None)
             self._end()
             if isinstance(error, Refused):
+                self.ended_by = error.error
                 return error.error
             raise
         return Resumed(ready.next_sample, self.held_s)
 
     def _resumption(self) -> wire.Start:
-        """The recording's other options are those it was begun with."""
+        """The recording's other options are those it was begun with.
+
+        Where the server lost it before it had stored anything, a new one, of all that is held: the same audio has the
+        same segments, so what was heard of it counts on.
+        """
         start = self._start
+        if self._token is None:
+            return start.model_copy(update={"resume": None, "next_segment": 0})
         return wire.Start(
             sample_rate=start.sample_rate,
             encoding=start.encoding,
             channels=start.channels,
-            resume=self.ready.resume_token,
+            resume=self._token,
             next_segment=self._heard.next_segment,
         )
 
@@ -290,6 +329,7 @@ class LiveClient:
             await connection.close()
             raise
         self._connection, self.ready, self.url = connection, ready, self._backoff.address
+        self._token = ready.resume_token
         self._said_at = time.monotonic()
         self._replay = asyncio.create_task(self._send_waiting())
 
@@ -378,9 +418,7 @@ async def _dial(url: str, start: wire.Start, patience: Patience) -> tuple[Client
 
 
 async def _ready(connection: ClientConnection) -> wire.Ready:
-    answer: wire.ServerMessage = wire.Pong()
-    while isinstance(answer, wire.Pong):  # signs of life of a gateway that takes its time
-        answer = wire.parse_server_message(await connection.recv(decode=True))
+    answer = wire.parse_server_message(await connection.recv(decode=True))
     if isinstance(answer, wire.Error):
         raise Refused(answer)
     if not isinstance(answer, wire.Ready):
@@ -405,8 +443,7 @@ def _connection_errors(url: str) -> Iterator[None]:
     except ConnectionClosed as error:
         raise _went_away(url) from error
     except InvalidStatus as error:
-        message = f"What answers at {url} is no Parley that takes sessions (HTTP status {error.response.status_code})."
-        raise BackendError(message, code="connection_lost") from error
+        raise _refusal(url, error.response) from error
     except SSLError as error:
         raise BackendError(
             f"{url}: the certificate or TLS is not in order: {error}.", code="connection_lost"
@@ -415,6 +452,14 @@ def _connection_errors(url: str) -> Iterator[None]:
         raise BackendError(f"No Parley answers at {url}.", code="connection_lost") from error
     except (InvalidHandshake, InvalidURI) as error:
         raise BackendError(f"No session can be opened at {url}: {error}.", code="connection_lost") from error
+
+
+def _refusal(url: str, response: Response) -> ParleyError:
+    status = response.status_code
+    if told := http_refusal(status, response.headers.get("Retry-After"), bytes(response.body)):
+        return Refused(told)
+    message = f"What answers at {url} is no Parley that takes sessions (HTTP status {status})."
+    return BackendError(message, code="connection_lost")
 
 
 def _went_away(url: str) -> BackendError:

@@ -14,8 +14,8 @@ from typing import Any
 
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
-from parley.client import PATIENT, LiveClient, Patience, SessionEvent, open_session
-from parley.errors import BackendError
+from parley.client import PATIENT, CutShort, LiveClient, Patience, SessionEvent, open_session
+from parley.errors import BackendError, ParleyError
 from parley.media import EndsEarly, decode_file, in_chunks
 
 CLIP = Path(__file__).parent / "assets" / "demo.flac"
@@ -28,9 +28,9 @@ _FAST_CHUNK = SAMPLE_RATE
 class Outcome:
     """What one file gave.
 
-    `url` is the gateway that had it last; `kept_samples` is what the last ack said, at 16 kHz. `lost` says why the
-    session did not come to its end and what is kept, `damage` what of the file could not be decoded; empty: nothing of
-    the kind.
+    `url` is the gateway that had it last; `kept_samples` is what the last ack said, at 16 kHz. `lost` says why not all
+    of the audio is there and what is kept; `ended_by` is the error for which the server ended the session before its
+    time. `damage` says what of the file could not be decoded; empty: nothing of the kind.
     """
 
     file: str
@@ -39,9 +39,11 @@ class Outcome:
     partials: int = 0
     finals: list[wire.Final] = field(default_factory=list)
     errors: list[wire.Error] = field(default_factory=list)
+    sent_all: bool = False
     closed: bool = False
     kept_samples: int = 0
-    lost: str = ""
+    lost: ParleyError | None = None
+    ended_by: wire.Error | None = None
     damage: str = ""
     duration_ms: int = 0
     elapsed_s: float = 0.0
@@ -55,12 +57,14 @@ class Outcome:
     @property
     def failure(self) -> str:
         """Why the file was not transcribed to its end, in one sentence; empty where it was."""
-        if self.closed:
-            return ""
         if self.lost:
-            return self.lost
-        last = self.errors[-1].message if self.errors else "The session ended before the last words came."
-        return f"{last} {self.kept_samples / SAMPLE_RATE:.1f} s of the audio are kept."
+            return self.lost.message
+        if self.closed and self.sent_all and not self.ended_by:
+            return ""
+        error = self.ended_by or (self.errors[-1] if self.errors else None)
+        why = error.message if error else "The session ended before its time."
+        kept_s = max(self.kept_samples / SAMPLE_RATE, self.duration_ms / 1000)
+        return f"{why} {kept_s:.1f} s of the audio are kept."
 
     def link(self, *, stays: bool) -> str | None:
         """Where the page shows the recording; None where no server `stays` to show it."""
@@ -110,12 +114,18 @@ async def stream_file(
             async for message in session:
                 _note(outcome, message)
                 on_message(message)
+        except CutShort as error:
+            outcome.lost = error
+            _note(outcome, error.closed)
+            on_message(error.closed)
         except BackendError as error:
-            outcome.lost = error.message
+            outcome.lost = error
         finally:
             if not outcome.closed:
                 sending.cancel()
-            outcome.url, outcome.recognizer = session.url, session.ready.recognizer or outcome.recognizer
+            outcome.url, outcome.recording_id = session.url, session.ready.recording_id
+            outcome.recognizer = session.ready.recognizer or outcome.recognizer
+            outcome.ended_by = session.ended_by
         outcome.elapsed_s = time.monotonic() - began
         await asyncio.wait((sending,))
         if not sending.cancelled():
@@ -129,6 +139,7 @@ async def _send(session: LiveClient, pieces: Iterator[Samples], outcome: Outcome
     try:
         async for chunk in _paced(chunks, real_time=real_time):
             await session.send_audio(chunk.astype("<i2").tobytes())
+        outcome.sent_all = True
         await session.send(wire.Stop())
     except BackendError:
         return  # the session is over; whoever reads it knows why

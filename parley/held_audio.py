@@ -45,6 +45,16 @@ class HeldAudio:
         return (self._end - self._acked) / self._rate
 
     @property
+    def end_s(self) -> float:
+        """Seconds of the recording up to the last sample."""
+        return self._end / self._rate
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing of the recording was let go yet: a new one could be made of what is here."""
+        return self._acked == 0
+
+    @property
     def acked_s(self) -> float:
         """Seconds of the recording that the server has stored."""
         return self._acked / self._rate
@@ -98,12 +108,10 @@ class HeldAudio:
         Raises ClientError for a place that was acknowledged before, is yet to come, or lies between two samples.
         """
         position, fraction = divmod(next_sample * self._rate, SAMPLE_RATE)
-        if self._end <= position <= self._end + self._rate // SAMPLE_RATE:
-            position, fraction = self._end, 0  # the server's last sample may reach a little beyond ours
         if fraction or not self._acked <= position <= self._end:
             raise ClientError(
                 f"The server wants audio from {next_sample / SAMPLE_RATE:.3f} s on, which cannot be had:"
-                f" it has acknowledged {self.acked_s:.3f} s of {self._end / self._rate:.3f} s.",
+                f" it has acknowledged {self.acked_s:.3f} s of {self.end_s:.3f} s.",
                 code="protocol",
             )
         needed = (index for index, entry in enumerate(self._entries) if entry.is_needed_from(position))

@@ -3,6 +3,7 @@
 No clock and no socket inside; `docs/protocol.md` says the same in words, for clients in other languages.
 """
 
+import json
 import random
 from collections.abc import Callable, Sequence
 
@@ -22,6 +23,10 @@ _FINAL = frozenset({"superseded", "resume_invalid", "resume_expired"})
 """Errors that hold although the close behind them was lost. Who comes back after `superseded` fights itself."""
 _SURVIVED = frozenset({"no_words", "malformed_message", "audio_after_stop"})
 """Errors that are not retryable and end no session."""
+_PASSING_TROUBLES = frozenset({"engine_unavailable", "database_unavailable", "storage_unavailable"})
+"""Errors that a session goes on after, but which a new one may be refused with."""
+_PASSING_STATUSES = frozenset({429, 502, 503, 504})
+"""HTTP answers of a gateway that stops, or of a proxy that is asked for too much or finds no gateway."""
 
 
 def may_resume(close_code: int | None, last: wire.Error | None) -> bool:
@@ -35,6 +40,41 @@ def may_resume(close_code: int | None, last: wire.Error | None) -> bool:
     if last.retryable:
         return True
     return code in _PASSING and last.code not in _FINAL
+
+
+def ends_session(error: wire.Error) -> bool:
+    """Whether the session under way ends because of `error`: `closed` behind it does not make it complete."""
+    return error.code not in _SURVIVED | _PASSING_TROUBLES
+
+
+def http_refusal(status: int, retry_after: str | None, body: bytes) -> wire.Error | None:
+    """What an HTTP answer in place of a session says; None where what answers is no Parley, nor a proxy before one.
+
+    `retry_after` is the header: what it says in seconds counts where the body says none.
+    """
+    error = _told_in(body)
+    if status not in _PASSING_STATUSES:
+        return error
+    known = error or wire.Error(
+        code=f"http_{status}", message=f"The server takes no sessions now (HTTP status {status})."
+    )
+    named_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
+    after_s = named_s if known.retry_after_s is None else known.retry_after_s
+    return known.model_copy(update={"retryable": True, "retry_after_s": after_s})
+
+
+def _told_in(body: bytes) -> wire.Error | None:
+    """The error in the form that Parley and its nginx give to every one over HTTP."""
+    try:
+        said = json.loads(body)["error"]
+        return wire.Error(
+            code=said["code"],
+            message=said["message"],
+            retryable=said["retryable"],
+            retry_after_s=said["retry_after_s"],
+        )
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 class Backoff:

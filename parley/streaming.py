@@ -154,8 +154,8 @@ class Streaming:
 
 
 def _code(outcome: Outcome) -> str:
-    if outcome.lost:
-        return "connection_lost"
+    if why := outcome.lost or outcome.ended_by:
+        return why.code
     return outcome.errors[-1].code if outcome.errors and not outcome.closed else "incomplete"
 
 
@@ -187,7 +187,7 @@ def print_error(error: ParleyError, **about: Any) -> None:
 
 def print_total(streaming: Streaming, began: float) -> None:
     """The last line of `transcribe --json`."""
-    done = len([outcome for outcome in streaming.outcomes if outcome.closed])
+    done = len([outcome for outcome in streaming.outcomes if not outcome.failure])
     total = len(streaming.request.files)
     line = {
         "type": "total",

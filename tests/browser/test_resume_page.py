@@ -224,6 +224,26 @@ def test_another_window_is_offered_a_recording_only_when_its_page_is_gone(page: 
     expect_phase(other, "closed")
 
 
+def test_what_another_window_took_up_is_offered_again_only_when_that_is_gone_and_as_that_left_it(
+    page: Page, cut: Network
+) -> None:
+    record(page)
+    page.reload()
+    other = page.context.new_page()
+    other.goto(cut.url)
+    expect(other.get_by_test_id("offer")).to_be_visible()
+    offered = page.evaluate(SPOOL)[0]
+    page.get_by_role("button", name="Keep recording").click()
+    expect_phase(page, "live")
+    other.evaluate("window.dispatchEvent(new Event('focus'))")  # as when a person turns to it
+    expect(other.get_by_test_id("offer")).to_have_count(0)
+    page.close()
+    expect(other.get_by_test_id("offer")).to_be_visible()
+    assert other.evaluate(SPOOL)[0]["to"] > offered["to"]
+    other.get_by_role("button", name="Finish it").click()
+    expect_phase(other, "closed")
+
+
 def test_a_recording_begun_without_a_server_becomes_one(page: Page, cut: Network, server: RunningServer) -> None:
     page.wait_for_function(SCRIPT_IS_HERE)
     cut.cut()

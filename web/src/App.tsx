@@ -71,7 +71,7 @@ function useFreshPage(location: string): void {
  * browser knows of the network and of leaving the page is acted upon.
  */
 function WhileRecording() {
-  const { session, library, offers } = useServices();
+  const { session, library } = useServices();
   const { phase, capturedMs, keptMs, recordingId } = useSession();
   const active = isActive(phase);
   const time = clock(capturedMs);
@@ -90,7 +90,6 @@ function WhileRecording() {
     const onVisibility = (): void => {
       if (document.visibilityState === "hidden") return session.flush();
       session.retryNow();
-      void offers.load();
     };
     document.addEventListener("visibilitychange", onVisibility);
     window.addEventListener("pagehide", session.flush);
@@ -100,11 +99,7 @@ function WhileRecording() {
       window.removeEventListener("pagehide", session.flush);
       document.removeEventListener("visibilitychange", onVisibility);
     };
-  }, [offers, session]);
-
-  useEffect(() => {
-    if (!active) void offers.load();
-  }, [active, offers]);
+  }, [session]);
 
   useEffect(() => {
     if (!active) return;

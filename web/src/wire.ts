@@ -76,6 +76,13 @@ export interface ServerError {
   retry_after_s?: number | null;
 }
 
+/** The recording is closed, and stored; `duration_ms` of it. */
+export interface Closed {
+  type: "closed";
+  recording_id: string;
+  duration_ms: number;
+}
+
 export type ServerMessage =
   | Ready
   | { type: "ack"; samples: number }
@@ -84,7 +91,7 @@ export type ServerMessage =
   | Final
   | { type: "pong" }
   | ServerError
-  | { type: "closed"; recording_id: string; duration_ms: number };
+  | Closed;
 
 const SERVER_TYPES = new Set(["ready", "ack", "speech_start", "partial", "final", "pong", "error", "closed"]);
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from parley import wire
 from parley.audio import SAMPLE_RATE
@@ -21,13 +23,22 @@ RECOGNIZER = wire.RecognizerInfo(name="scripted", model="none", device="cpu", fa
 class Loss:
     """A connection's end when `at` samples of the recording were received: by `how`, behind `error`, if any.
 
-    `cut` is the end of TCP without a close; in `silence` the connection stays, but nothing more is said or heard; a
-    number is a close code.
+    `cut` is the end of TCP without a close; in `silence` the connection stays, but nothing more is said or heard;
+    `closed` closes the recording with what was received; a number is a close code.
     """
 
     at: int
-    how: Literal["cut", "silence"] | int = "cut"
+    how: Literal["cut", "silence", "closed"] | int = "cut"
     error: wire.Error | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """An HTTP answer in place of a connection."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,9 +75,11 @@ def _final(number: int, end: int) -> wire.Final:
 
 class ScriptedGateway:
     """Takes 16 kHz PCM. Each connection that it lets in ends as the next of `script` says, or by `stop`; an Error in
-    its place refuses `start`."""
+    its place refuses `start`, a Denial the WebSocket."""
 
-    def __init__(self, *script: Loss | wire.Error, recording: Recording | None = None, acks: bool = True) -> None:
+    def __init__(
+        self, *script: Loss | wire.Error | Denial, recording: Recording | None = None, acks: bool = True
+    ) -> None:
         self._script = list(script)
         self._acks = acks
         self._server: Server | None = None
@@ -80,7 +93,9 @@ class ScriptedGateway:
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await serve(self._connection, "127.0.0.1", self._port, close_timeout=0.2)
+        self._server = await serve(
+            self._connection, "127.0.0.1", self._port, close_timeout=0.2, process_request=self._deny
+        )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
         return self
 
@@ -91,11 +106,20 @@ class ScriptedGateway:
         self._server.close()
         await self._server.wait_closed()
 
+    def _deny(self, _connection: ServerConnection, _request: Request) -> Response | None:
+        if not self._script or not isinstance(self._script[0], Denial):
+            return None
+        denial = self._script[0]
+        del self._script[0]
+        headers = Headers({"Content-Length": str(len(denial.body)), **denial.headers})
+        return Response(denial.status, "Denied", headers, denial.body)
+
     async def _connection(self, connection: ServerConnection) -> None:
         start = wire.parse_client_message(await connection.recv(decode=True))
         assert isinstance(start, wire.Start)
         self.starts.append(start)
         fate = self._script.pop(0) if self._script else Loss(at=10**9)
+        assert not isinstance(fate, Denial)
         if isinstance(fate, wire.Error):
             await _say(connection, fate)
             await connection.close(1013 if fate.retryable else 1008)
@@ -117,7 +141,7 @@ class ScriptedGateway:
         await _say(connection, ready, *recording.finals()[start.next_segment :])
         while len(recording.received) < 2 * loss.at:
             if recording.stopped:
-                await _say(connection, wire.Closed(recording_id="r1", duration_ms=len(recording.received) // 32))
+                await self._close(connection)
                 return
             await self._heed(connection, await connection.recv())
         await self._lose(connection, loss)
@@ -153,8 +177,15 @@ class ScriptedGateway:
             connection.transport.abort()
         elif loss.how == "silence":
             await connection.wait_closed()
+        elif loss.how == "closed":
+            await self._keep(connection, len(self.recording.received) // 2)
+            await self._close(connection)
         else:
             await connection.close(loss.how)
+
+    async def _close(self, connection: ServerConnection) -> None:
+        duration_ms = len(self.recording.received) // 32
+        await _say(connection, wire.Closed(recording_id="r1", duration_ms=duration_ms))
 
 
 async def _say(connection: ServerConnection, *messages: wire.ServerMessage) -> None:

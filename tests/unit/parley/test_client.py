@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 
 from parley import wire
 from parley.audio import SAMPLE_RATE
 from parley.client import (
+    CutShort,
     LiveClient,
     Patience,
     Reconnecting,
@@ -21,7 +22,7 @@ from parley.client import (
     open_session,
 )
 from parley.errors import BackendError, ClientError
-from tests.unit.parley.scripted_gateway import PART, Loss, Recording, ScriptedGateway
+from tests.unit.parley.scripted_gateway import PART, Denial, Loss, Recording, ScriptedGateway
 
 START = wire.Start(sample_rate=SAMPLE_RATE, language="en", title="A talk")
 SPEECH = random.Random(1).randbytes(2 * 5 * SAMPLE_RATE)
@@ -31,6 +32,12 @@ GOING = wire.Error(code="going_away", message="This gateway is stopped.", retrya
 FULL = wire.Error(code="at_capacity", message="All places are taken.", retryable=True, retry_after_s=0.3)
 SUPERSEDED = wire.Error(code="superseded", message="Another connection took over.")
 EXPIRED = wire.Error(code="resume_expired", message="The resume token is too old.")
+INVALID = wire.Error(code="resume_invalid", message="There is no such recording.")
+UNSUPPORTED = wire.Error(code="unsupported_language", message="The model does not know 'xx'.")
+STOPPING = (
+    b'{"error": {"code": "going_away", "message": "This gateway is stopped.", "request_id": null, "retryable": true,'
+    b' "retry_after_s": 0.3}}'
+)
 
 
 @dataclass
@@ -62,6 +69,11 @@ async def speak(session: LiveClient, told: Told, *, pause_s: float = 0.001) -> N
         told.sent_all = True
 
 
+async def hear(session: LiveClient, told: Told) -> None:
+    async for event in session:
+        told.events.append(event)
+
+
 async def listen(session: LiveClient) -> list[SessionEvent]:
     return [event async for event in session]
 
@@ -75,8 +87,7 @@ async def talk(*gateways: ScriptedGateway, patience: Patience = QUICK) -> Told:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(speak(session, told))
-        async for event in session:
-            told.events.append(event)
+        await hear(session, told)
     return told
 
 
@@ -200,13 +211,102 @@ async def test_who_was_superseded_does_not_come_back_even_if_the_close_was_lost(
     assert len(gateway.starts) == 1
 
 
+async def test_a_recording_that_is_closed_without_all_of_the_audio_is_not_taken_for_whole() -> None:
+    async with (
+        ScriptedGateway(Loss(at=2 * PART, how="closed", error=UNSUPPORTED)) as gateway,
+        open_session(gateway.url, START, QUICK) as session,
+    ):
+        await session.send_audio(SPEECH[: 2 * 6 * PART])
+        await session.send_audio(SPEECH[:CHUNK])  # which the gateway does not read any more
+        with pytest.raises(CutShort) as raised:
+            await hear(session, told := Told())
+    assert UNSUPPORTED in told.events
+    assert not any(isinstance(event, wire.Closed) for event in told.events)
+    assert session.ended_by == UNSUPPORTED
+    assert raised.value.closed.duration_ms == len(gateway.recording.received) // 32
+    assert raised.value.missing_s == pytest.approx(0.1)
+
+
+async def test_a_recording_that_lacks_only_what_is_rounded_away_is_whole() -> None:
+    async with (
+        ScriptedGateway(Loss(at=PART, how="closed")) as gateway,
+        open_session(gateway.url, START, QUICK) as session,
+    ):
+        await session.send_audio(SPEECH[: 2 * PART])
+        await session.send_audio(SPEECH[: 2 * SAMPLE_RATE * 4 // 100])
+        assert isinstance((await listen(session))[-1], wire.Closed)
+
+
+async def test_an_error_that_ended_the_session_stays_known_and_one_that_was_survived_does_not() -> None:
+    timeout = wire.Error(code="drain_timeout", message="", retryable=True)
+    for error, ended_by in ((UNSUPPORTED, UNSUPPORTED), (wire.Error(code="no_words", message=""), None)):
+        async with (
+            ScriptedGateway(Loss(at=PART, error=timeout), Loss(at=2 * PART, how="closed", error=error)) as gateway,
+            open_session(gateway.url, START, QUICK) as session,
+        ):
+            await session.send_audio(SPEECH[: 2 * 2 * PART])
+            assert isinstance((await listen(session))[-1], wire.Closed)
+            assert session.ended_by == ended_by
+
+
+async def test_a_recording_that_is_lost_before_anything_was_kept_is_begun_again() -> None:
+    async with ScriptedGateway(Loss(at=PART - 1_000), INVALID) as gateway:
+        told = await talk(gateway)
+    assert_nothing_lost(gateway, told)
+    assert [start.resume for start in gateway.starts] == [None, "token 1", None]
+    assert gateway.starts[2] == START
+    assert told.reconnecting[1].reason == "There is no such recording."
+
+
+async def test_a_recording_that_is_lost_with_what_was_kept_is_not_begun_again() -> None:
+    async with ScriptedGateway(Loss(at=20_000), INVALID) as gateway:
+        told = await talk(gateway)
+    assert told.events[-1] == INVALID
+    assert len(gateway.starts) == 2
+
+
+async def test_a_gateway_that_stops_says_so_over_http_and_another_takes_the_session() -> None:
+    async with ScriptedGateway(Denial(503, STOPPING)) as stopping, ScriptedGateway() as other:
+        told = await talk(stopping, other)
+    assert_nothing_lost(other, told)
+
+
+async def test_an_http_refusal_is_raised_in_its_own_words() -> None:
+    async with ScriptedGateway(Denial(429, STOPPING)) as gateway:
+        with pytest.raises(Refused, match="This gateway is stopped") as raised:
+            await talk(gateway)
+    assert (raised.value.code, raised.value.retryable, raised.value.retry_after_s) == ("going_away", True, 0.3)
+
+
+async def test_a_proxy_that_names_a_time_is_asked_again_then() -> None:
+    async with ScriptedGateway(Loss(at=20_000), Denial(503, headers={"Retry-After": "1"})) as gateway:
+        told = await talk(gateway)
+    assert_nothing_lost(gateway, told)
+    assert told.reconnecting[1].reason == "The server takes no sessions now (HTTP status 503)."
+    assert told.reconnecting[1].retry_in_s >= 1.0
+
+
+async def test_what_is_no_parley_is_told_as_such() -> None:
+    async with ScriptedGateway(Denial(404, b"not here")) as gateway:
+        with pytest.raises(BackendError, match=r"is no Parley that takes sessions \(HTTP status 404\)"):
+            await talk(gateway)
+
+
+async def test_a_pong_is_no_answer_to_start() -> None:
+    async def pong(connection: ServerConnection) -> None:
+        await connection.send(wire.Pong().to_json())
+        await connection.wait_closed()
+
+    async with serve(pong, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        with pytest.raises(ClientError, match="answered 'pong' to start"):
+            async with open_session(url, START, Patience(ready_s=1)):
+                pass
+
+
 @contextlib.asynccontextmanager
 async def reading(session: LiveClient, told: Told) -> AsyncIterator[None]:
-    async def read() -> None:
-        async for event in session:
-            told.events.append(event)
-
-    task = asyncio.create_task(read())
+    task = asyncio.create_task(hear(session, told))
     try:
         yield
         async with asyncio.timeout(10):

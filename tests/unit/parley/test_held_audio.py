@@ -83,7 +83,7 @@ def test_a_recording_that_another_client_began_goes_on_where_the_server_says() -
     assert taken(audio) == [b"aa"]
 
 
-@pytest.mark.parametrize("next_sample", [0, 3, 100])
+@pytest.mark.parametrize("next_sample", [0, 3, 5, 6, 100])
 def test_a_place_that_cannot_be_had_is_told(next_sample: int) -> None:
     audio = held(8_000)
     audio.push(b"aabb")  # 4 samples at 16 kHz
@@ -92,13 +92,21 @@ def test_a_place_that_cannot_be_had_is_told(next_sample: int) -> None:
         audio.rewind(next_sample)
 
 
-@pytest.mark.parametrize(("rate", "samples"), [(8_000, 3), (44_100, 1_000), (48_000, 4)])
-def test_a_server_that_has_all_may_have_rounded_up_its_last_sample(rate: int, samples: int) -> None:
-    audio = held(rate)
-    audio.push(bytes(2 * samples))
-    audio.stop()
-    audio.rewind(math.ceil(samples * 16_000 / rate))
-    assert taken(audio) == [STOP]
+def test_a_server_does_not_have_more_than_was_said() -> None:
+    audio = held(48_000)
+    audio.push(bytes(2 * 48_000))
+    audio.rewind(16_000)
+    with pytest.raises(ClientError, match=r"from 1\.000 s on, .* of 1\.000 s"):
+        audio.rewind(16_001)
+
+
+def test_until_something_is_acknowledged_all_of_the_recording_is_here() -> None:
+    audio = held()
+    audio.push(b"aabb")
+    assert (audio.is_whole, audio.end_s) == (True, 2 / 16_000)
+    audio.ack(1)
+    assert not audio.is_whole
+    assert not held(next_sample=1).is_whole
 
 
 def test_half_a_sample_and_audio_behind_stop_are_refused() -> None:

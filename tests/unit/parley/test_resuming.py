@@ -1,11 +1,14 @@
 """What a client does when it loses its server, as tables."""
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parley import wire
-from parley.resuming import LONGEST_DELAY_S, Backoff, Heard, may_resume
+from parley.resuming import LONGEST_DELAY_S, Backoff, Heard, ends_session, http_refusal, may_resume
 
 
 def error(code: str, *, retryable: bool) -> wire.Error:
@@ -42,6 +45,65 @@ def error(code: str, *, retryable: bool) -> wire.Error:
 )
 def test_which_ends_a_session_survives(close_code: int | None, last: wire.Error | None, resumes: bool) -> None:
     assert may_resume(close_code, last) is resumes
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [
+        ("no_words", False),
+        ("malformed_message", False),
+        ("audio_after_stop", False),
+        ("engine_unavailable", False),
+        ("database_unavailable", False),
+        ("storage_unavailable", False),
+        ("engine_error", True),
+        ("unsupported_language", True),
+        ("malformed_audio", True),
+        ("drain_timeout", True),
+    ],
+)
+def test_which_errors_a_session_under_way_does_not_outlive(code: str, ends: bool) -> None:
+    assert ends_session(error(code, retryable=False)) is ends
+
+
+def body(**said: Any) -> bytes:
+    known = {"code": "going_away", "message": "It stops.", "request_id": "r", "retryable": False, "retry_after_s": None}
+    return json.dumps({"error": known | said}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "said", "retryable", "retry_after_s"),
+    [
+        (503, None, body(retry_after_s=2.5), True, 2.5),  # a gateway that stops
+        (429, "7", body(retry_after_s=2), True, 2.0),  # nginx: what the body says is more exact
+        (503, "7", body(), True, 7.0),
+        (503, "Fri, 20 Nov 2026 16:00:00 GMT", body(), True, None),  # a date means nothing without its clock
+        (502, None, b"<html>Bad Gateway</html>", True, None),  # another's proxy
+        (504, "3", b"", True, 3.0),
+        (429, None, b"[]", True, None),
+        (403, None, body(code="forbidden_origin"), False, None),
+        (500, None, body(code="internal", retryable=True), True, None),
+    ],
+)
+def test_an_http_answer_in_place_of_a_session_says_when_to_come_again(
+    status: int, retry_after: str | None, said: bytes, retryable: bool, retry_after_s: float | None
+) -> None:
+    refusal = http_refusal(status, retry_after, said)
+    assert refusal is not None
+    assert (refusal.retryable, refusal.retry_after_s) == (retryable, retry_after_s)
+
+
+def test_an_http_answer_is_told_in_its_own_words_where_it_has_some() -> None:
+    refusals = [http_refusal(503, None, said) for said in (body(), b"no JSON", b'{"error": "an unknown form"}')]
+    assert [(refusal.code, refusal.message) for refusal in refusals if refusal] == [
+        ("going_away", "It stops."),
+        *[("http_503", "The server takes no sessions now (HTTP status 503).")] * 2,
+    ]
+
+
+@pytest.mark.parametrize(("status", "said"), [(404, b"not here"), (200, b"<html>"), (403, b'{"error": {}}')])
+def test_what_answers_without_parleys_words_is_no_parley(status: int, said: bytes) -> None:
+    assert http_refusal(status, None, said) is None
 
 
 def longest(low: float, high: float) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from parley.client import Patience, Reconnecting, Resumed
 from parley.demo import CLIP, Outcome
 from parley.embedded.folder import Holder, Lock
 from parley.errors import ClientError
+from parley.media import decode_file
 from parley.screen import Screen, told
-from parley.streaming import USUAL, FilesFailed, Request, Server, Streaming, reach_server
+from parley.streaming import USUAL, FilesFailed, Request, Server, Streaming, print_total, reach_server
 from tests.unit.parley.scripted_gateway import Loss, ScriptedGateway
+
+CLIP_SAMPLES = sum(len(piece) for piece in decode_file(CLIP))
 
 
 @pytest.fixture
@@ -139,6 +143,36 @@ async def test_a_server_that_does_not_come_back_is_told_with_what_it_kept(capsys
     }
 
 
+@pytest.mark.parametrize(
+    ("at", "said", "code"),
+    [
+        (
+            40_000,
+            r"^The model does not know 'xx'\. \d\.\d s of the audio are kept, the \d+\.\d s behind them are not\.$",
+            "audio_missing",
+        ),
+        (CLIP_SAMPLES, r"^The model does not know 'xx'\. \d+\.\d s of the audio are kept\.$", "unsupported_language"),
+    ],
+)
+async def test_a_transcript_that_was_cut_short_is_a_failure(
+    at: int, said: str, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though the server said `closed`: what it ended with says so, and so does the length."""
+    run = Streaming(Request(files=(CLIP,), as_json=True))
+    ended = wire.Error(code="unsupported_language", message="The model does not know 'xx'.")
+    async with ScriptedGateway(Loss(at=at, how="closed", error=ended)) as gateway:
+        server = Server((gateway.url,), stays=True)
+        outcome = await run._one(CLIP, server)
+        run._judge(CLIP, outcome, server, lambda one: one.failure)
+    print_total(run, 0.0)
+    *_, closed, summary, failure, total = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (closed["type"], summary["closed"], failure["code"]) == ("closed", True, code)
+    assert re.match(said, failure["message"])
+    assert (total["transcribed"], total["failed"]) == (0, 1)
+    with pytest.raises(FilesFailed):
+        run._raise_failures(())
+
+
 async def test_json_of_a_session_that_was_cut_is_that_of_one_that_was_not(capsys: pytest.CaptureFixture[str]) -> None:
     """But for the acks, which come as they may. The cut is told on stderr."""
     said = []
@@ -178,8 +212,9 @@ def test_where_a_client_holds_audio_is_said_in_seconds() -> None:
 
 
 def test_a_demo_says_what_it_did_not_show() -> None:
-    silent = Outcome("a.wav", closed=True)
+    silent = Outcome("a.wav", sent_all=True, closed=True)
     assert _lacks(silent) == "No speech was heard in a.wav."
+    assert _lacks(Outcome("a.wav", closed=True)).startswith("The session ended before its time.")
     final = wire.Final(segment=0, start_ms=0, end_ms=1, text="hi", words=(), language="en", confidence=1, suspect=False)
-    assert _lacks(Outcome("a.wav", closed=True, finals=[final])).startswith("1 final came")
-    assert _lacks(Outcome("a.wav", closed=True, finals=[final], partials=1)) == ""
+    assert _lacks(Outcome("a.wav", sent_all=True, closed=True, finals=[final])).startswith("1 final came")
+    assert _lacks(Outcome("a.wav", sent_all=True, closed=True, finals=[final], partials=1)) == ""

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useOffers, useServices } from "../services";
 import { lengthMs } from "../session/session";
 import type { Held } from "../session/spool";
@@ -8,6 +8,7 @@ import { Callout } from "./Callout";
 /** Recordings that were interrupted, and what can be done about each. */
 export function OfferList() {
   const offers = useOffers();
+  useFreshOffers();
   if (offers.length === 0) return null;
   return (
     <div className="offers">
@@ -16,6 +17,21 @@ export function OfferList() {
       ))}
     </div>
   );
+}
+
+/** Looked at anew whenever somebody may see them: what another window has taken up meanwhile is not offered here. */
+function useFreshOffers(): void {
+  const { offers } = useServices();
+  useEffect(() => {
+    const load = () => void offers.load();
+    load();
+    window.addEventListener("focus", load);
+    document.addEventListener("visibilitychange", load);
+    return () => {
+      window.removeEventListener("focus", load);
+      document.removeEventListener("visibilitychange", load);
+    };
+  }, [offers]);
 }
 
 function Offer({ held }: { held: Held }) {

@@ -20,7 +20,6 @@ export class Connection {
   #heardAt = performance.now();
   #pingedAt = this.#heardAt;
   #readyAt: number | null = null;
-  /** Why the server ends the session. */
   #error: ServerError | null = null;
   #stopped = false;
   #over = false;
@@ -40,6 +39,11 @@ export class Connection {
   /** Audio may be sent. */
   get ready(): boolean {
     return !this.#over && this.#readyAt !== null && this.socket.readyState === WebSocket.OPEN;
+  }
+
+  /** Why the server ends the session, once it said so. */
+  get error(): ServerError | null {
+    return this.#error;
   }
 
   get congested(): boolean {

@@ -19,7 +19,7 @@ const held = (key: string, more: Partial<Held> = {}): Held => ({
 function setUp(entries: Held[], taken: string[] = []) {
   const living = new Map(taken.map((key) => [key, new EventTarget()]));
   const locks: Locks = {
-    hold: () => Promise.resolve(null),
+    hold: (key) => Promise.resolve(living.has(key) ? null : () => undefined),
     held: () => Promise.resolve(new Set(living.keys())),
     whenFree: (key) => new Promise((resolve) => living.get(key)?.addEventListener("death", () => resolve())),
   };
@@ -33,6 +33,7 @@ function setUp(entries: Held[], taken: string[] = []) {
   return {
     offers,
     spool,
+    takesUp: (key: string) => void living.set(key, new EventTarget()),
     keys: () => offers.snapshot().map(({ key }) => key),
     dies: (key: string) => {
       living.get(key)?.dispatchEvent(new Event("death"));
@@ -73,6 +74,16 @@ test("what is discarded is gone at once and for good", async () => {
   expect(spool.discard).toHaveBeenCalledWith("a");
   await offers.load();
   expect(keys()).toEqual(["b"]);
+});
+
+test("what another page has taken up meanwhile is not discarded", async () => {
+  const { offers, keys, spool, takesUp, dies } = setUp([held("a")]);
+  await offers.load();
+  takesUp("a");
+  await offers.discard("a");
+  expect(spool.discard).not.toHaveBeenCalled();
+  dies("a");
+  await vi.waitFor(() => expect(keys()).toEqual(["a"]));
 });
 
 test("a browser without storage offers nothing", async () => {

@@ -32,10 +32,14 @@ export class Offers {
     this.#show(all.filter(({ key, to, keptTo, recordingId }) => !taken.has(key) && (recordingId || to > keptTo)));
   }
 
-  /** What the server does not have of it is gone; what it has stays. */
+  /** What the server does not have of it is gone, unless another page goes on with it; what the server has stays. */
   async discard(key: string): Promise<void> {
     this.#show(this.#offers.filter((offer) => offer.key !== key));
+    // Another page may have taken it up since it was offered.
+    const letGo = await this.locks.hold(key);
+    if (!letGo) return this.load();
     await (await this.spool)?.discard(key);
+    letGo();
   }
 
   #watch(key: string): void {

@@ -54,6 +54,17 @@ export const NOT_SPOOLED = problem(
   "This browser has no room to keep a copy of what is not yet sent. Recording goes on; leave this page open until it is finished.",
 );
 
+export const NOT_READABLE = problem(
+  "not_readable",
+  "This browser cannot read back what it holds at the moment, and tries again. Nothing is left out; if this stays, reload the page.",
+  { cure: "ack" },
+);
+
+export const UNREADABLE = problem(
+  "unreadable",
+  "This browser cannot read what it holds of this recording at the moment. Reload the page and try again.",
+);
+
 export const MEMORY_FULL = problem(
   "memory_full",
   "Recording has ended here, because this browser can hold no more. What it holds is sent when the connection is back; leave this page open until then.",
@@ -141,6 +152,12 @@ export function ended(error: ServerError | null, begun: boolean, { keptMs, heldM
   const kept = begun ? ` Everything up to ${clock(keptMs)} is kept.` : "";
   const code = error?.code ?? "connection_lost";
   return problem(code, why + kept + rest(heldMs, spooled), { retryAfterS: error?.retry_after_s ?? null });
+}
+
+/** The server closed the recording, but without all of its audio. */
+export function cutShort(error: ServerError | null, { keptMs, heldMs, spooled }: Whereabouts): Problem {
+  const why = error?.message ?? "The server closed this recording before it had all of it.";
+  return problem("cut_short", `${why} Everything up to ${clock(keptMs)} is kept.${rest(heldMs, spooled)}`);
 }
 
 const ENDINGS: Readonly<Record<string, string>> = {

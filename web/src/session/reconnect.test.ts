@@ -1,6 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { ServerError } from "../wire";
-import { backOffMs, failuresAfter, isEnding, positionOf, refusesResume, sendFrom, shouldResume } from "./reconnect";
+import {
+  backOffMs,
+  beginsAnew,
+  failuresAfter,
+  isCutShort,
+  isEnding,
+  positionOf,
+  refusesResume,
+  sendFrom,
+  shouldResume,
+} from "./reconnect";
 
 const error = (code: string, retryable: boolean): ServerError => ({ type: "error", code, message: "", retryable });
 const end = (code: number, said: ServerError | null = null, readyMs = 0) => ({ code, error: said, readyMs });
@@ -29,8 +39,12 @@ describe("shouldResume", () => {
     [1011, error("internal", false)],
   ])("%i after an error that stays is final", (code, said) => expect(shouldResume(end(code, said))).toBe(false));
 
-  test("a broken connection is resumed whatever the server said last", () => {
-    expect(shouldResume(end(1006, error("no_words", false)))).toBe(true);
+  test.each(["no_words", "engine_error", "malformed_audio"])("a broken connection is resumed after %s", (code) => {
+    expect(shouldResume(end(1006, error(code, false)))).toBe(true);
+  });
+
+  test.each(["superseded", "resume_invalid", "resume_expired"])("%s is final although its close was lost", (code) => {
+    expect(shouldResume(end(1006, error(code, false)))).toBe(false);
   });
 
   test("a page that slept while the server waited goes on when it wakes", () => {
@@ -50,6 +64,22 @@ test("an error that the session goes on after is not its end, unless it never be
 test("only a refused token makes a new recording of the rest", () => {
   expect([error("resume_expired", false), error("resume_invalid", false)].every(refusesResume)).toBe(true);
   expect([error("superseded", false), null].some(refusesResume)).toBe(false);
+});
+
+test("only a recording of which the server kept nothing is begun anew", () => {
+  const held = { resumeToken: "t", sampleRate: 48_000, origin: 0, keptTo: 0, to: 9 };
+  const invalid = error("resume_invalid", false);
+  expect(beginsAnew(invalid, held)).toBe(true);
+  expect(beginsAnew(invalid, { ...held, origin: 5, keptTo: 5 })).toBe(true);
+  expect(beginsAnew(invalid, { ...held, keptTo: 1 })).toBe(false);
+  expect(beginsAnew(invalid, { ...held, resumeToken: null })).toBe(false);
+  expect(beginsAnew(error("resume_expired", false), held)).toBe(false);
+  expect(beginsAnew(null, held)).toBe(false);
+});
+
+test("a recording is cut short where it lacks more than is rounded away", () => {
+  expect([1050, 1000, 990].some((capturedMs) => isCutShort(capturedMs, 1000))).toBe(false);
+  expect(isCutShort(1051, 1000)).toBe(true);
 });
 
 describe("back-off", () => {

@@ -38,7 +38,9 @@ export function isEnding(error: ServerError, ready: boolean): boolean {
 
 /** Whether to connect again and resume; else the session is over, for the reason that the server gave. */
 export function shouldResume({ code, error }: ConnectionEnd): boolean {
-  // A connection that broke says nothing about the session, whatever was told before.
+  // These hold although the close behind them was lost: who comes back after `superseded` fights the other window.
+  if (error?.code === "superseded" || refusesResume(error)) return false;
+  // A connection that broke says nothing about the session, whatever else was told before.
   if (code === 1006) return true;
   if (error) return error.retryable || PAGE_SLEPT.has(error.code);
   return PASSING_CODES.has(code);
@@ -47,6 +49,13 @@ export function shouldResume({ code, error }: ConnectionEnd): boolean {
 /** The server will never take `resume` of this recording again, but may take the audio as a new one. */
 export function refusesResume(error: ServerError | null): boolean {
   return error !== null && ["resume_invalid", "resume_expired", "resume_unsupported"].includes(error.code);
+}
+
+/**
+ * The server lost the recording before it had kept anything of it: all of it is here, so another is made of it at once.
+ */
+export function beginsAnew(error: ServerError | null, held: { resumeToken: string | null } & Place): boolean {
+  return error?.code === "resume_invalid" && held.resumeToken !== null && held.keptTo <= held.origin;
 }
 
 /** Failures in a row, now that one more connection ended. */
@@ -92,4 +101,12 @@ export function sendFrom(place: Place, nextSample: number): { position: number; 
   const wanted = positionOf(place, nextSample);
   const position = Math.min(Math.max(wanted, place.keptTo), place.to);
   return { position, origin: place.origin + position - wanted, missing: Math.max(0, position - wanted) };
+}
+
+/** What rounding, and the edge of a resampler, take from a recording's length. */
+const ROUNDING_MS = 50;
+
+/** Whether a recording that the server closed at `durationMs` lacks some of the `capturedMs` of this device. */
+export function isCutShort(capturedMs: number, durationMs: number): boolean {
+  return capturedMs - durationMs > ROUNDING_MS;
 }

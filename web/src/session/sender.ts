@@ -5,11 +5,15 @@ import type { AudioRing } from "./ring";
 
 /** How soon a congested socket is looked at again. */
 const CONGESTION_MS = 50;
+/** How soon storage that could not be read is asked again. */
+const READ_AGAIN_MS = 1_000;
 
 /** Where the audio is that left the memory. */
 export interface Archive {
-  /** From `position` to the end of some part; null where the browser threw it away. */
+  /** From `position` to the end of some part; null where the browser threw it away. Rejects where it cannot tell. */
   read(position: number): Promise<Int16Array | null>;
+  /** It could not be read, and is tried again: what comes after it waits. */
+  unreadable(): void;
   /** This many samples cannot be sent: the recording goes on without them. */
   missing(samples: number): void;
 }
@@ -40,21 +44,30 @@ export class Sender {
     if (this.#sending) return;
     this.#sending = true;
     while (this.connection.ready && this.#sentTo < this.ring.end) {
+      const inMemory = this.ring.at(this.#sentTo);
       if (this.connection.congested) await pause(CONGESTION_MS);
-      else this.#sendChunk(this.ring.at(this.#sentTo) ?? (await this.archive.read(this.#sentTo)));
+      else if (inMemory) this.#sendChunk(inMemory);
+      else await this.#sendArchived();
     }
     this.#sending = false;
     if (this.#complete && this.connection.ready) this.connection.send({ type: "stop" });
   }
 
-  #sendChunk(chunk: Int16Array | null): void {
-    if (!this.connection.ready) return;
-    if (chunk) {
-      this.connection.sendAudio(chunk);
-      this.#sentTo += chunk.length;
-    } else {
+  #sendChunk(chunk: Int16Array): void {
+    this.connection.sendAudio(chunk);
+    this.#sentTo += chunk.length;
+  }
+
+  async #sendArchived(): Promise<void> {
+    try {
+      const chunk = await this.archive.read(this.#sentTo);
+      if (!this.connection.ready) return;
+      if (chunk) return this.#sendChunk(chunk);
       this.archive.missing(this.ring.first - this.#sentTo);
       this.#sentTo = this.ring.first;
+    } catch {
+      this.archive.unreadable();
+      await pause(READ_AGAIN_MS);
     }
   }
 }

@@ -87,7 +87,12 @@ const ready = (next_sample: number, resume_token = "t"): ServerMessage => ({
   recognizer: { name: "faster-whisper", model: "small", device: "cpu", fallback: false, reason: "asked for" },
 });
 const ack = (samples: number): ServerMessage => ({ type: "ack", samples });
-const closed: ServerMessage = { type: "closed", recording_id: "r1", duration_ms: 1 };
+const closedAt = (samples: number): ServerMessage => ({
+  type: "closed",
+  recording_id: "r1",
+  duration_ms: Math.floor(samples / 16),
+});
+const closed = closedAt(0);
 const refusal = (code: string, retryable: boolean, retry_after_s: number | null = null): ServerMessage => ({
   type: "error",
   code,
@@ -319,6 +324,36 @@ describe("a lost connection", () => {
     expect(socket().messages.at(-1)).toEqual({ type: "stop" });
   });
 
+  test("to a server that lost the recording before it kept anything of it begins another, of all that was said", async () => {
+    const { session, socket, sockets, say } = await recording();
+    socket().isReady();
+    say(...ramp(0, 100));
+    socket().drops();
+    vi.advanceTimersByTime(500);
+    socket().opens();
+    socket().says(refusal("resume_invalid", false));
+    socket().drops(1008);
+    say(...ramp(100, 110));
+    vi.advanceTimersByTime(1_000);
+    expect(sockets.length).toBe(3);
+    socket().isReady();
+    expect([socket().messages, socket().audio]).toEqual([[START], ramp(0, 110)]);
+    expect(session.snapshot()).toMatchObject({ phase: "live", away: false });
+    socket().says(refusal("resume_invalid", false));
+    socket().says(ack(1_000));
+    socket().drops(1008);
+    expect(session.snapshot()).toMatchObject({ phase: "lost", problem: { code: "resume_invalid" } });
+  });
+
+  test("that another window's session cut off is not made again, though its close was lost", async () => {
+    const { session, socket, sockets } = await recording();
+    socket().isReady();
+    socket().says(refusal("superseded", false));
+    socket().drops();
+    vi.advanceTimersByTime(60_000);
+    expect([session.snapshot().phase, sockets.length]).toEqual(["lost", 1]);
+  });
+
   test("is final where the server says so, and everything is let go", async () => {
     const { session, socket, sockets, microphone, letSleep } = await recording();
     socket().isReady();
@@ -397,7 +432,8 @@ describe("a lost connection", () => {
       expect(kept.length).toBe(said);
       expect(kept.every((sample, i) => sample === i)).toBe(true);
       expect(socket().messages.at(-1)).toEqual({ type: "stop" });
-      socket().says(closed);
+      socket().says(closedAt(kept.length));
+      expect(session.snapshot().phase).toBe("closed");
     }
   });
 });
@@ -499,7 +535,7 @@ describe("with storage", () => {
     say(...count(2 * SECOND));
     await written(session, 2 * SECOND);
     await session.stop();
-    socket().says(closed);
+    socket().says(closedAt(wire(2 * SECOND)));
     await vi.waitFor(() => expect(locks.keys.size).toBe(0));
     expect([await spool.list(), await spool.db.count("parts")]).toEqual([[], 0]);
   });
@@ -514,7 +550,7 @@ describe("with storage", () => {
     await vi.waitFor(() => expect(socket().messages.length).toBe(2));
     expect(socket().messages).toEqual([{ ...STORED, resume: "t", next_segment: 0 }, { type: "stop" }]);
     expect(socket().audio).toEqual(count(3 * SECOND).slice(1.5 * SECOND));
-    socket().says(closed);
+    socket().says(closedAt(wire(3 * SECOND)));
     await vi.waitFor(async () => expect(await spool.list()).toEqual([]));
   });
 
@@ -561,6 +597,63 @@ describe("with storage", () => {
     expect(socket().audio).toEqual(count(3 * SECOND).slice(2 * SECOND));
     socket().says(ack(wire(SECOND / 2)));
     expect(session.snapshot().keptMs).toBe(500);
+  });
+
+  test("what the server closed without is kept, and can still be sent to it", async () => {
+    const { session, socket, say } = await recording({ spool, locks, sampleRate: SECOND });
+    socket().isReady();
+    say(...count(3 * SECOND));
+    await session.stop();
+    socket().says(refusal("unsupported_language", false));
+    socket().says(ack(wire(SECOND)));
+    socket().says(closedAt(wire(SECOND)));
+    expect(session.snapshot()).toMatchObject({ phase: "lost", keptMs: 1000, problem: { code: "cut_short" } });
+    expect(session.snapshot().problem?.message).toBe(
+      "In its own words. Everything up to 0:01 is kept. The last 2 seconds are still held here.",
+    );
+    await vi.waitFor(() => expect(locks.keys.size).toBe(0));
+    expect(await entry()).toMatchObject({ to: 3 * SECOND, keptTo: SECOND, resumeToken: "t", stopped: true });
+
+    const later = page({ spool, locks, sampleRate: SECOND });
+    void later.session.resume(await entry(), false);
+    await vi.waitFor(() => expect(later.sockets.length).toBe(1));
+    later.socket().isReady(wire(SECOND));
+    await vi.waitFor(() => expect(later.socket().audio).toEqual(count(3 * SECOND).slice(SECOND)));
+  });
+
+  test("what a recording was finished without becomes one of its own", async () => {
+    const held = await died(3, SECOND);
+    const { session, socket, sockets } = page({ spool, locks, sampleRate: SECOND });
+    void session.resume(held, false);
+    await vi.waitFor(() => expect(sockets.length).toBe(1));
+    socket().isReady(wire(1.5 * SECOND));
+    socket().says(ack(wire(1.5 * SECOND)));
+    socket().says(closedAt(wire(1.5 * SECOND)));
+    expect(session.snapshot()).toMatchObject({ phase: "lost", problem: { code: "cut_short" } });
+    await vi.waitFor(() => expect(locks.keys.size).toBe(0));
+    expect(await entry()).toMatchObject({ recordingId: null, resumeToken: null, origin: 1.5 * SECOND, to: 3 * SECOND });
+  });
+
+  test("what another page went on with, and then died, is taken up where that one left it", async () => {
+    const offered = await died(2, SECOND);
+    const other = page({ spool, locks, sampleRate: SECOND });
+    void other.session.resume(offered, true);
+    await vi.waitFor(() => expect(other.sockets.length).toBe(1));
+    other.socket().isReady(wire(SECOND), "newer");
+    other.socket().drops();
+    other.say(...ramp(0, SECOND));
+    await written(other.session, 5 * SECOND);
+    locks.keys.clear();
+
+    const { session, socket, sockets } = page({ spool, locks, sampleRate: SECOND });
+    void session.resume(offered, false);
+    await vi.waitFor(() => expect(sockets.length).toBe(1));
+    expect(session.snapshot()).toMatchObject({ phase: "finishing", capturedMs: 5000, keptMs: 1000 });
+    socket().isReady(wire(SECOND));
+    const pause = Array<number>(2 * SECOND).fill(0);
+    const all = [...count(2 * SECOND), ...pause, ...ramp(0, SECOND)];
+    await vi.waitFor(() => expect(socket().audio).toEqual(all.slice(SECOND)));
+    expect(socket().messages[0]).toMatchObject({ resume: "newer" });
   });
 
   test("what another page holds is left alone", async () => {
@@ -617,6 +710,34 @@ describe("with storage", () => {
     socket().isReady(0);
     await vi.waitFor(() => expect(socket().audio.length).toBe(minutes.length));
     expect(socket().audio).toEqual(minutes);
+  });
+
+  test("what cannot be read at the moment is tried again, and nothing is left out", async () => {
+    const held = await died(3, 0);
+    const { session, socket, sockets, say } = page({ spool, locks, sampleRate: SECOND });
+    void session.resume(held, true);
+    await vi.waitFor(() => expect(sockets.length).toBe(1));
+    const read = vi.spyOn(spool, "read").mockRejectedValue(new DOMException("", "UnknownError"));
+    socket().isReady();
+    say(7, 8, 9);
+    await vi.waitFor(() => expect(session.snapshot().problem?.code).toBe("not_readable"));
+    expect(socket().audio).toEqual([]);
+    read.mockRestore();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await vi.waitFor(() => expect(socket().audio.length).toBe(5 * SECOND + 3));
+    expect(socket().audio.slice(0, 3 * SECOND)).toEqual(count(3 * SECOND));
+    socket().says(ack(wire(SECOND)));
+    expect(session.snapshot().problem).toBeNull();
+  });
+
+  test("an entry that cannot be read leaves the recording to be taken up later", async () => {
+    const held = await died(1, 0);
+    vi.spyOn(spool, "get").mockRejectedValue(new DOMException("", "UnknownError"));
+    const { session, sockets } = page({ spool, locks, sampleRate: SECOND });
+    await session.resume(held, false);
+    expect(session.snapshot()).toMatchObject({ phase: "failed", problem: { code: "unreadable" } });
+    await vi.waitFor(() => expect(locks.keys.size).toBe(0));
+    expect([sockets.length, (await entry()).to]).toEqual([0, SECOND]);
   });
 
   test("what the browser threw away is said to be missing, and the rest is sent", async () => {

@@ -8,7 +8,7 @@
 
 import type { Microphone } from "../audio/microphone";
 import { level } from "../audio/pcm";
-import { samplesToMs, type Ready, type ServerMessage } from "../wire";
+import { samplesToMs, type Closed, type Ready, type ServerMessage } from "../wire";
 import { Connection } from "./connection";
 import type { Locks } from "./locks";
 import {
@@ -18,13 +18,17 @@ import {
   fromMicrophone,
   MEMORY_FULL,
   MICROPHONE_ENDED,
+  NOT_READABLE,
   NOT_SPOOLED,
   OTHER_RATE,
+  UNREADABLE,
   type Problem,
 } from "./problems";
 import {
   backOffMs,
+  beginsAnew,
   failuresAfter,
+  isCutShort,
   positionOf,
   refusesResume,
   sendFrom,
@@ -123,9 +127,7 @@ export class LiveSession {
   /** Takes up a recording that was interrupted: to go on with it (`onward`), or to send what is held and finish it. */
   async resume(held: Held, onward: boolean): Promise<void> {
     if (isActive(this.#state.phase)) return;
-    const { startedAt, recordingId } = held;
-    const known = { startedAt, recordingId, capturedMs: lengthMs(held, held.to), keptMs: lengthMs(held, held.keptTo) };
-    this.#dispatch({ type: "resumed", ...known, onward });
+    this.#dispatch({ type: "resumed", ...known(held), onward });
     const run = this.#begin({ ...held, stopped: !onward });
     if (!(await this.#takeUp(run))) return;
     if (onward && !(await this.#listen(run, held))) return;
@@ -266,7 +268,11 @@ export class LiveSession {
     }
   }
 
-  /** Takes up a recording that the spool has and no other page holds; whether that is so. */
+  /**
+   * Takes up a recording that the spool has and no other page holds; whether that is so.
+   *
+   * As it is now: another page may have gone on with it since it was offered.
+   */
   async #takeUp(run: Run): Promise<boolean> {
     const spool = await this.devices.spool;
     const letGo = spool && (await this.devices.locks.hold(run.held.key));
@@ -275,7 +281,15 @@ export class LiveSession {
       return this.#fail(run, ELSEWHERE);
     }
     run.letGo = letGo;
-    if (!(await spool.get(run.held.key))) return this.#fail(run, FINISHED_ELSEWHERE);
+    try {
+      const now = await spool.get(run.held.key);
+      if (!now) return this.#fail(run, FINISHED_ELSEWHERE);
+      Object.assign(run.held, now, { stopped: run.held.stopped });
+    } catch {
+      return this.#fail(run, UNREADABLE);
+    }
+    if (this.#run !== run) return false;
+    this.#dispatch({ type: "resumed", ...known(run.held), onward: !run.held.stopped });
     run.ring = new AudioRing(run.held.sampleRate, run.held.to);
     this.#write(run, spool, run.ring);
     return true;
@@ -318,7 +332,9 @@ export class LiveSession {
 
   #disconnected(run: Run, end: ConnectionEnd): void {
     run.connection = run.sender = null;
-    if (!shouldResume(end)) return this.#over(run, end);
+    const anew = beginsAnew(end.error, run.held);
+    if (!anew && !shouldResume(end)) return this.#over(run, end);
+    if (anew) this.#note(run, { recordingId: null, resumeToken: null });
     this.#dispatch({ type: "disconnected", error: end.error });
     run.failures = failuresAfter(run.failures, end);
     const wait = backOffMs(run.failures, Math.random(), end.error?.retry_after_s);
@@ -327,16 +343,20 @@ export class LiveSession {
 
   /** The server will not have this session. What it would not take is offered again, as a recording of its own. */
   #over(run: Run, { error }: ConnectionEnd): void {
-    if (refusesResume(error)) {
-      this.#note(run, { recordingId: null, resumeToken: null, origin: run.held.keptTo });
-    }
+    if (refusesResume(error)) this.#noteRest(run);
     // What goes on in another window is not this one's to offer: the lock is held for as long as the page lives.
     if (error?.code === "superseded") run.letGo = () => undefined;
     const done = heldMs(this.#state) < WORTH_OFFERING_MS;
     this.#end(run, { type: "ended", error }, done);
   }
 
+  /** What is held becomes a recording of its own. */
+  #noteRest(run: Run): void {
+    this.#note(run, { recordingId: null, resumeToken: null, origin: run.held.keptTo });
+  }
+
   #received(run: Run, message: ServerMessage): void {
+    if (message.type === "closed" && this.#lacks(run, message.duration_ms)) return this.#cutShort(run, message);
     this.#dispatch({ type: "message", message });
     if (message.type === "ready") {
       this.#ready(run, message);
@@ -345,6 +365,17 @@ export class LiveSession {
     } else if (message.type === "closed") {
       this.#end(run, null, true);
     }
+  }
+
+  #lacks({ held, ring }: Run, durationMs: number): boolean {
+    return ring !== null && isCutShort(lengthMs(held, ring.end), durationMs);
+  }
+
+  /** What the server does not have stays here. It can still be sent, unless the recording was finished without it. */
+  #cutShort(run: Run, { duration_ms }: Closed): void {
+    const error = run.connection?.error ?? null;
+    if (!error) this.#noteRest(run);
+    this.#end(run, { type: "cutShort", durationMs: duration_ms, error });
   }
 
   #ready(run: Run, { recording_id, resume_token, next_sample }: Ready): void {
@@ -369,7 +400,8 @@ export class LiveSession {
   /** Where the sender finds what left the memory, and leaves out what is not even there. */
   #archive(run: Run): Archive {
     return {
-      read: async (position) => (await run.spool?.read(run.held.key, position).catch(() => null)) ?? null,
+      read: async (position) => (await run.spool?.read(run.held.key, position)) ?? null,
+      unreadable: () => this.#run === run && this.#dispatch({ type: "troubled", problem: NOT_READABLE }),
       missing: (samples) => {
         this.#note(run, { origin: run.held.origin + samples });
         this.#missing(run, samples);
@@ -430,6 +462,12 @@ function newHeld(startedAt: number): Held {
     to: 0,
     stopped: false,
   };
+}
+
+/** What is shown of `held` when it is taken up. */
+function known(held: Held) {
+  const { startedAt, recordingId } = held;
+  return { startedAt, recordingId, capturedMs: lengthMs(held, held.to), keptMs: lengthMs(held, held.keptTo) };
 }
 
 /** Milliseconds of the recording before `position`. */

@@ -65,6 +65,28 @@ describe("phases", () => {
     expect(closed).toMatchObject({ phase: "closed", recordingId: "r1", durationMs: 4200, keptMs: 4200 });
   });
 
+  test("a recording that was closed without all of its audio is lost, and what is held is told", () => {
+    const finishing = run(
+      [{ type: "captured", ms: 10_000 }, { type: "spooling", works: true }, { type: "stopped" }],
+      LIVE,
+    );
+    const cut = (spooled: boolean, said: ServerError | null = null) =>
+      run([{ type: "cutShort", durationMs: 4_000, error: said }], { ...finishing, spooled });
+    expect(cut(true)).toMatchObject({
+      phase: "lost",
+      keptMs: 4_000,
+      recordingId: "r1",
+      problem: { code: "cut_short" },
+    });
+    expect(cut(true).problem?.message).toBe(
+      "The server closed this recording before it had all of it. Everything up to 0:04 is kept. The last 6 seconds are still held here.",
+    );
+    expect(cut(false, error("engine_error", { message: "The engine failed." })).problem?.message).toBe(
+      "The engine failed. Everything up to 0:04 is kept. The last 6 seconds were not sent.",
+    );
+    expect(run([{ type: "cutShort", durationMs: 1, error: null }])).toBe(IDLE);
+  });
+
   test("stopping before the server is ready still finishes", () => {
     const stopped = run([{ type: "stopped" }, ...received(READY)], CONNECTING);
     expect(stopped).toMatchObject({ phase: "finishing", recordingId: "r1" });

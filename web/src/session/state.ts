@@ -18,7 +18,7 @@ import {
   type ServerError,
   type ServerMessage,
 } from "../wire";
-import { ended, fromServer, type Cure, type Problem } from "./problems";
+import { cutShort, ended, fromServer, type Cure, type Problem } from "./problems";
 
 export type Phase =
   "idle" | "asking" | "connecting" | "live" | "reconnecting" | "finishing" | "closed" | "lost" | "failed";
@@ -88,7 +88,9 @@ export type SessionAction =
   /** The connection ended, and is tried again; `error` is what the server said last. */
   | { type: "disconnected"; error: ServerError | null }
   /** The connection ended for good. */
-  | { type: "ended"; error: ServerError | null };
+  | { type: "ended"; error: ServerError | null }
+  /** The server closed the recording at `durationMs`, without all of its audio; `error` is why, where it said so. */
+  | { type: "cutShort"; durationMs: number; error: ServerError | null };
 
 export const IDLE: SessionState = {
   phase: "idle",
@@ -152,6 +154,8 @@ export function reduce(state: SessionState, action: SessionAction): SessionState
       return disconnect(state, action.error);
     case "ended":
       return end(state, action.error);
+    case "cutShort":
+      return cut(state, action.durationMs, action.error);
   }
 }
 
@@ -244,6 +248,12 @@ function end(state: SessionState, error: ServerError | null): SessionState {
   const begun = state.recordingId !== null;
   const problem = ended(error, begun, { keptMs: state.keptMs, heldMs: heldMs(state), spooled: state.spooled });
   return { ...state, phase: begun ? "lost" : "failed", away: false, lagMs: 0, problem };
+}
+
+function cut(state: SessionState, keptMs: number, error: ServerError | null): SessionState {
+  if (!isActive(state.phase)) return state;
+  const problem = cutShort(error, { keptMs, heldMs: state.capturedMs - keptMs, spooled: state.spooled });
+  return { ...state, phase: "lost", keptMs, away: false, lagMs: 0, problem };
 }
 
 /** Without the problem that `cure` shows to be over. A new connection is a new beginning: the server tells again. */
