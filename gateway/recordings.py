@@ -3,10 +3,11 @@
 import base64
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
 
+import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 from spectree import Response as Responses
 from starlette.requests import Request
@@ -14,9 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.admission import owner_of
+from gateway.exports import FORMATS, Export, FormatName, TranscriptBody
 from gateway.journal import blob_prefix
 from gateway.openapi import ErrorBody, body_of, describe, query_of
-from gateway.transcripts import FORMATS
 from gateway.wav import WavFile, parse_range
 from gateway.wiring import Gateway
 from parley import wire
@@ -24,6 +25,8 @@ from parley.errors import ClientError
 from parley.store import Recordings
 from parley.transcript import Recording, RecordingState, samples_to_ms
 
+_writing = anyio.CapacityLimiter(2)
+"""Ten hours of speech take a second or two of a processor and up to 240 MB: few at once, and not on the loop."""
 _MODEL = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -73,31 +76,11 @@ class Rename(BaseModel):
     title: wire.Title | None
 
 
-class TranscriptSegment(BaseModel):
-    model_config = _MODEL
-    segment: int
-    start_ms: int
-    end_ms: int
-    text: str
-    words: tuple[wire.FinalWord, ...]
-    language: str
-    confidence: float
-    suspect: bool
-
-
-class TranscriptBody(BaseModel):
-    """All finals of a recording that have words, in order."""
-
-    model_config = _MODEL
-    recording_id: str
-    segments: list[TranscriptSegment]
-
-
 class TranscriptQuery(BaseModel):
     """`download` asks the browser to save the file."""
 
     model_config = _MODEL
-    format: Literal["json", "txt", "srt", "vtt"] = "json"
+    format: FormatName = "json"
     download: bool = False
 
 
@@ -175,17 +158,17 @@ async def get_audio(request: Request) -> Response:
 
 @describe(query=TranscriptQuery, resp=Responses(HTTP_200=TranscriptBody, HTTP_404=ErrorBody), tags=["recordings"])
 async def get_transcript(request: Request) -> Response:
-    """The transcript as JSON with word times, or as TXT, SRT or WebVTT."""
+    """The transcript as JSON with word times, as TXT, SRT, WebVTT or Markdown, or as a DOCX or PDF document."""
     query = query_of(request, TranscriptQuery)
     recording = await _recordings(request).get(_id(request))
-    segments = [segment for segment in await _recordings(request).segments(recording.id) if segment.words]
-    headers = _disposition(recording, query.format, download=query.download)
-    if query.format != "json":
-        media_type, write = FORMATS[query.format]
-        return Response(write(segments), media_type=media_type, headers=headers)
-    finals = [wire.Final.of(segment).model_dump(exclude={"type"}) for segment in segments]
-    body = TranscriptBody(recording_id=recording.id, segments=[TranscriptSegment(**final) for final in finals])
-    return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+    export = Export(recording, await _recordings(request).segments(recording.id))
+    form = FORMATS[query.format]
+    content = await anyio.to_thread.run_sync(form.write, export, limiter=_writing)
+    return Response(
+        content,
+        media_type=form.media_type,
+        headers=_disposition(recording, query.format, download=query.download),
+    )
 
 
 routes = [

@@ -8,14 +8,13 @@ lines, at most 7 s, 20 characters a second for adults); BBC Subtitle Guidelines,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, zip_longest
 from unicodedata import combining, east_asian_width
 
 from parley.audio import SAMPLE_RATE
 from parley.transcript import Segment, Word, join_words, samples_to_ms
 
 LINE_COLUMNS = 42
-LINES = 2
 SHORTEST_MS = 1000
 LONGEST_MS = 7000
 COLUMNS_PER_S = 20
@@ -46,15 +45,14 @@ class Cue:
 def cues(segments: Sequence[Segment]) -> list[Cue]:
     """The cues of `segments`, in order and never overlapping. A cue holds words of one segment only."""
     spoken = [segment for segment in segments if segment.words]
-    limits = [*(segment.start for segment in spoken[1:]), None]
-    return list(
-        _apart([cue for segment, limit in zip(spoken, limits, strict=True) for cue in _cues_of(segment, limit)])
-    )
+    pairs = zip_longest(spoken, spoken[1:])
+    return list(_apart([cue for segment, following in pairs for cue in _cues_of(segment, following)]))
 
 
-def _cues_of(segment: Segment, limit: int | None) -> Iterator[Cue]:
-    """The cues of one segment, all before the sample `limit`."""
+def _cues_of(segment: Segment, following: Segment | None) -> Iterator[Cue]:
+    """The cues of one segment, over before the one that follows."""
     words = _narrow(_timed(segment))
+    limit = following.start if following else None
     for first, end in _divided(words, limit):
         next_start = words[end].start if end < len(words) else limit
         yield _cue(words[first:end], next_start, segment.suspect)
@@ -107,11 +105,12 @@ def _divided(words: Sequence[Word], limit: int | None) -> list[tuple[int, int]]:
     """
     layout = _Layout.of(words)
     line = [layout.reach(first) for first in range(len(words) + 1)]
+    cuts = [*(_cut(word) for word in words[:-1]), 0.0]
     best: list[tuple[float, int]] = [(0.0, 0)] + [(float("inf"), 0)] * len(words)
     for first in range(len(words)):
         for end in range(first + 1, line[line[first]] + 1):
             next_start = words[end].start if end < len(words) else limit
-            cost = best[first][0] + _cost(words, first, end, next_start, layout.width(first, end))
+            cost = best[first][0] + cuts[end - 1] + _cost(words[first:end], next_start, layout.width(first, end))
             if cost < best[end][0]:
                 best[end] = (cost, first)
     return _path([first for _, first in best])
@@ -125,16 +124,15 @@ def _path(firsts: Sequence[int]) -> list[tuple[int, int]]:
     return path[::-1]
 
 
-def _cost(words: Sequence[Word], first: int, end: int, next_start: int | None, width: int) -> float:
+def _cost(words: Sequence[Word], next_start: int | None, width: int) -> float:
+    """What a cue of `words` costs in itself, `width` columns to read before the sample `next_start`."""
     cost = _CUE
-    if end < len(words):
-        cost += _cut(words[end - 1])
-    if words[end - 1].end - words[first].start > LONGEST_MS * SAMPLE_RATE // 1000:
-        cost += _TOO_LONG * (end - first - 1)  # a single word cannot be divided, however long it lasts
+    if words[-1].end - words[0].start > LONGEST_MS * SAMPLE_RATE // 1000:
+        cost += _TOO_LONG * (len(words) - 1)  # a single word cannot be divided, however long it lasts
     if next_start is not None:
-        seconds = max(next_start - words[first].start, 1) / SAMPLE_RATE
+        seconds = max(next_start - words[0].start, 1) / SAMPLE_RATE
         cost += _TOO_SHORT * max(0.0, 1 - seconds * 1000 / SHORTEST_MS)
-        cost += _TOO_FAST * max(0.0, 1 - seconds * COLUMNS_PER_S / width)
+        cost += _TOO_FAST * max(0.0, 1 - seconds * COLUMNS_PER_S / max(width, 1))
     return cost
 
 

@@ -4,6 +4,7 @@ Markdown, Word and PDF are written from these parts, so all of them say the same
 notes if there are any, the transcript in paragraphs with the time of each.
 """
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,7 +14,7 @@ from parley.audio import SAMPLE_RATE
 from parley.notes import ActionItem, Notes, Point
 from parley.transcript import Segment, samples_to_ms
 
-PAUSE_S = 2
+_PAUSE_S = 2
 """A pause this long begins a paragraph."""
 _ENOUGH, _MOST = 400, 1200
 """Characters after which a paragraph ends with the next sentence, or with the next segment."""
@@ -76,6 +77,12 @@ def document(export: Export) -> list[Block]:
     return [*blocks, *(paragraph(segments) for segments in paragraphs(export.spoken))]
 
 
+def from_right(text: str) -> bool:
+    """Whether `text` is read from the right: its first letter says (Unicode Standard Annex 9, rules P2 and P3)."""
+    letters = map(unicodedata.bidirectional, text)
+    return next((direction for direction in letters if direction in ("L", "R", "AL")), "L") != "L"
+
+
 def notes(export: Export) -> list[Block]:
     """Only the parts that the notes are, none if there are none."""
     if export.notes is None:
@@ -85,7 +92,7 @@ def notes(export: Export) -> list[Block]:
 
 
 def paragraphs(segments: Sequence[Segment]) -> list[list[Segment]]:
-    """Segments that are read as one paragraph: it ends at a pause, or once it is long, with a sentence."""
+    """Segments that are read as one paragraph: it ends with its language, at a pause, and once long with a sentence."""
     found: list[list[Segment]] = []
     for segment in segments:
         if found and not _ends(found[-1], segment):
@@ -95,9 +102,15 @@ def paragraphs(segments: Sequence[Segment]) -> list[list[Segment]]:
     return found
 
 
+def _joined(segments: Sequence[Segment]) -> str:
+    """Their text with blanks between, but for scripts that are written without."""
+    blanks = ["" if any(word.joins for word in segment.words) else " " for segment in segments]
+    return "".join(f"{blank}{segment.text}" for blank, segment in zip(blanks, segments, strict=True)).lstrip(" ")
+
+
 def _ends(current: Sequence[Segment], following: Segment) -> bool:
     last, length = current[-1], sum(len(segment.text) for segment in current)
-    if following.start - last.end >= PAUSE_S * SAMPLE_RATE or length >= _MOST:
+    if following.language != last.language or following.start - last.end >= _PAUSE_S * SAMPLE_RATE or length >= _MOST:
         return True
     return length >= _ENOUGH and last.text.endswith(_SENTENCE_ENDS)
 
@@ -105,19 +118,22 @@ def _ends(current: Sequence[Segment], following: Segment) -> bool:
 def paragraph(segments: Sequence[Segment]) -> Paragraph:
     """The paragraph of `segments`, those in doubt apart from the others."""
     runs = tuple(
-        Run(" ".join(segment.text for segment in group), suspect)
-        for suspect, group in groupby(segments, key=lambda segment: segment.suspect)
+        Run(_joined(list(group)), suspect) for suspect, group in groupby(segments, key=lambda segment: segment.suspect)
     )
     return Paragraph(runs, clock(samples_to_ms(segments[0].start)))
 
 
 def _sections(notes: Notes, starts: Mapping[int, int]) -> Iterator[Block]:
-    for name, points in (("Summary", notes.summary), ("Diary", notes.diary)):
-        yield from _section(name, [Paragraph((Run(line(point.text)),), _time(point, starts)) for point in points])
+    prose = [Paragraph((Run(line(point.text)),), _time(point, starts)) for point in notes.summary]
+    yield from _section("Summary", prose)
     for name, points in (("Key points", notes.key_points), ("Decisions", notes.decisions)):
         yield from _section(name, [Item(line(point.text), _time(point, starts)) for point in points])
-    yield from _section("Action items", [Item(_action(item), _time(item, starts)) for item in notes.action_items])
+    # Without a language model, what looks like a task is only a candidate.
+    tasks = "Action items" if notes.method == "llm" else "Possible action items"
+    yield from _section(tasks, [Item(_action(item), _time(item, starts)) for item in notes.action_items])
     yield from _section("Chapters", [Item(line(chapter.title), clock(chapter.start_ms)) for chapter in notes.chapters])
+    prose = [Paragraph((Run(line(point.text)),), _time(point, starts)) for point in notes.diary]
+    yield from _section("Diary", prose)
 
 
 def _section(name: str, blocks: Sequence[Block]) -> Iterator[Block]:

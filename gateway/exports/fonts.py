@@ -5,7 +5,7 @@ Two come in wheels: FiraGO (Latin, Greek, Cyrillic, Arabic, Hebrew, Devanagari, 
 some 0.1 s, and happens once.
 """
 
-import atexit
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,37 +16,46 @@ import typst
 import uharfbuzz
 
 FAMILIES = ("FiraGO", "Noto Sans CJK JP")
+"""What the carried fonts are called, the first preferred."""
 _FIRA = {"figo": "FiraGO-Regular.ttf", "figbo": "FiraGO-Bold.ttf", "figit": "FiraGO-Italic.ttf"}
+_USES_EACH = b'#set text(font: "FiraGO")\na *a* _a_'
+
+
+@dataclass(frozen=True, slots=True)
+class FontSet:
+    """Fonts, and the characters that they have glyphs for."""
+
+    fonts: typst.Fonts
+    characters: frozenset[str]
 
 
 @cache
-def carried() -> typst.Fonts:
+def carried() -> FontSet:
     """The fonts that came with Parley."""
-    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=_folders())
+    return _load(of_the_machine=False)
 
 
 @cache
-def all_fonts() -> typst.Fonts:
+def all_fonts() -> FontSet:
     """Those and the machine's own."""
-    return typst.Fonts(include_system_fonts=True, include_embedded_fonts=False, font_paths=_folders())
+    return _load(of_the_machine=True)
 
 
-@cache
-def characters(fonts: typst.Fonts) -> frozenset[str]:
-    """The characters that `fonts` have glyphs for."""
-    return frozenset(chr(code) for font in fonts.fonts() for code in _codes(font))
+def _load(*, of_the_machine: bool) -> FontSet:
+    """FiraGO comes as bytes and Typst reads files, each when it is first used: after that, they may go."""
+    with TemporaryDirectory(prefix="parley-fonts-") as folder:
+        for name, file in _FIRA.items():
+            (Path(folder) / file).write_bytes(pymupdf_fonts.myfont(name))
+        found = typst.Fonts(
+            include_system_fonts=of_the_machine,
+            include_embedded_fonts=False,
+            font_paths=[folder, str(files("noto_cjk_sans_jp_regular"))],
+        )
+        typst.compile(_USES_EACH, font_paths=found, format="pdf")
+        return FontSet(found, frozenset(chr(code) for font in found.fonts() for code in _codes(font)))
 
 
-def _codes(font: typst.FontInfo) -> "set[int]":
-    assert font.path is not None  # only fonts embedded in typst have none
-    return set(uharfbuzz.Face(uharfbuzz.Blob.from_file_path(font.path), font.index).unicodes)
-
-
-@cache
-def _folders() -> list[str]:
-    """Where the carried fonts are. FiraGO's come as bytes and typst reads files: they are written once."""
-    folder = TemporaryDirectory(prefix="parley-fonts-")
-    atexit.register(folder.cleanup)
-    for name, file in _FIRA.items():
-        (Path(folder.name) / file).write_bytes(pymupdf_fonts.myfont(name))
-    return [folder.name, str(files("noto_cjk_sans_jp_regular"))]
+def _codes(font: typst.FontInfo) -> list[int]:
+    assert font.path is not None  # only what is embedded in Typst has none
+    face = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(font.path), font.index)
+    return list(face.unicodes)

@@ -25,7 +25,9 @@ def as_markdown(export: Export) -> str:
     """CommonMark: what was said is text, whatever characters it has."""
     blocks = document(export)
     return "".join(
-        f"{_markdown(block)}\n" if isinstance(block, Item) and isinstance(following, Item) else f"{_markdown(block)}\n\n"
+        f"{_markdown(block)}\n"
+        if isinstance(block, Item) and isinstance(following, Item)
+        else f"{_markdown(block)}\n\n"
         for block, following in zip(blocks, [*blocks[1:], None], strict=True)
     )
 

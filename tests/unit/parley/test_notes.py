@@ -75,6 +75,11 @@ def test_every_item_of_the_schema_must_carry_segments() -> None:
     assert all("segments" in definition["required"] for definition in definitions.values())
 
 
+def test_the_schema_explains_itself() -> None:
+    properties = NotesDraft.model_json_schema()["properties"]
+    assert all(field.get("description") for field in properties.values())
+
+
 def test_notes_come_back_from_json_as_they_were() -> None:
     notes = Notes.of(DRAFT, "extractive")
     assert Notes.model_validate_json(notes.model_dump_json()) == notes
