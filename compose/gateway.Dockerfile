@@ -18,7 +18,9 @@ COPY gateway/ gateway/
 RUN /opt/parley/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
 FROM python:3.11.13-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin parley
+# /scratch, a volume, is for large temporary files; a new volume takes over whose it is.
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin parley \
+    && install -d -o parley -g parley /scratch
 COPY --from=packages /opt/parley /opt/parley
 COPY --from=web /web/dist /srv/web
 ENV PATH=/opt/parley/bin:$PATH \

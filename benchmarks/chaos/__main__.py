@@ -12,28 +12,34 @@ import structlog
 
 from benchmarks import report
 from benchmarks.chaos.damage import Damage
-from benchmarks.chaos.round import Failed, Outcome, Stage, run_round, undisturbed
-from benchmarks.chaos.voices import voices
+from benchmarks.chaos.round import Failed, Outcome, Reference, Stage, run_round, undisturbed
+from benchmarks.chaos.voices import Voice, voices
 
-VOICES = 40
-"""Different things that are said; each round takes as many as it has sessions."""
+SPOKEN_S = 560.0
+"""Seconds of different speech: 40 voices of 14 s, of which each round takes as many as it has sessions."""
 
 
 def run_rounds(stage: Stage, seed: int, rounds: int) -> list[Outcome]:
     """Rounds of the seeds from `seed` on, a line about each. A failed one is told with where its data lie."""
-    everyone = voices(max(VOICES, stage.sessions), stage.seconds)
-    report.progress(f"{len(everyone)} voices of {stage.seconds:g} s, undisturbed …")
-    reference = undisturbed(stage, everyone)
+    stages = [stage.of_seed(seed + number) for number in range(rounds)]
+    rehearsed = {each: _rehearse(each) for each in dict.fromkeys(stages)}
     outcomes = []
-    for number in range(rounds):
+    for number, each in enumerate(stages):
         try:
-            outcome = run_round(seed + number, stage, everyone, reference)
+            outcome = run_round(seed + number, each, *rehearsed[each])
         except Failed as failed:
             outcome = failed.outcome
             _tell_failure(failed)
         outcomes.append(outcome)
         report.progress(_line(number + 1, outcome))
     return outcomes
+
+
+def _rehearse(stage: Stage) -> tuple[Sequence[Voice], Reference]:
+    """What is said in rounds of this stage, and the finals of it."""
+    everyone = voices(max(stage.sessions, round(SPOKEN_S / stage.seconds)), stage.seconds)
+    report.progress(f"{len(everyone)} voices of {stage.seconds:g} s, undisturbed …")
+    return everyone, undisturbed(stage, everyone)
 
 
 def _line(number: int, outcome: Outcome) -> str:
@@ -97,7 +103,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the first round; each next has the next number")
     parser.add_argument("--sessions", type=int, default=20, help="at once in each round (default 20)")
-    parser.add_argument("--seconds", type=float, default=14, help="audio of each session (default 14)")
+    parser.add_argument("--seconds", type=float, default=14, help="audio of each session (default 14; 42 in an outage)")
     parser.add_argument("--pace", type=float, default=1, help="how much faster than life it is spoken (default 1)")
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--engines", type=int, default=2)

@@ -1,7 +1,7 @@
 """What was lost, doubled or changed: each session beside what it said and what an undisturbed run made of it. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -26,9 +26,11 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Counts, all 0 when all is well. `lost_samples` are those that are not in their place; `changed_finals` have
-    another text or other times than undisturbed, `added_finals` a number that it does not have; `misordered`: finals
-    that do not follow the one before by number and time; `unclosed`: sessions that did not come to their end."""
+    """Counts, all 0 when all is well. `lost_samples` are those that are not in their place; `doubled_finals` were sent
+    to a client that had not asked for them, or have the times or the words of another; `changed_finals` have another
+    text or other times than undisturbed, `added_finals` a number that it does not have; `misordered`: finals that do
+    not follow the one before by number and time; `superseded`: sessions that somebody else took over; `unclosed`:
+    sessions that did not come to their end."""
 
     lost_samples: int = 0
     added_samples: int = 0
@@ -37,6 +39,7 @@ class Damage:
     changed_finals: int = 0
     added_finals: int = 0
     misordered: int = 0
+    superseded: int = 0
     unclosed: int = 0
 
     def __add__(self, other: "Damage") -> "Damage":
@@ -67,11 +70,26 @@ def of_finals(expected: Sequence[Final], found: Sequence[Final]) -> Damage:
     times = Counter(final.segment for final in found)
     return Damage(
         lost_finals=len(wanted.keys() - times.keys()),
-        doubled_finals=sum(count - 1 for count in times.values()),
+        doubled_finals=_doubled(expected, found),
         changed_finals=sum(final.segment in wanted and final != wanted[final.segment] for final in found),
         added_finals=len(times.keys() - wanted.keys()),
         misordered=_misordered(found),
     )
+
+
+def _doubled(expected: Sequence[Final], found: Sequence[Final]) -> int:
+    """Finals that say again what another says: by number, by time or by words, more often than undisturbed."""
+    return max(
+        _surplus((each.segment for each in expected), (each.segment for each in found)),
+        _surplus(((each.start_ms, each.end_ms) for each in expected), ((each.start_ms, each.end_ms) for each in found)),
+        _surplus((each.text for each in expected if each.text), (each.text for each in found if each.text)),
+    )
+
+
+def _surplus(expected: Iterable[Hashable], found: Iterable[Hashable]) -> int:
+    """How many of `found` are equal to another and more than there should be."""
+    wanted = Counter(expected)
+    return sum(max(0, count - max(1, wanted[each])) for each, count in Counter(found).items())
 
 
 def _misordered(found: Iterable[Final]) -> int:

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+
+from benchmarks.chaos.tap import Overheard, Tap
 
 _CHUNK = 65_536
 _LOST = (OSError, asyncio.IncompleteReadError)
@@ -15,7 +18,8 @@ class Proxy:
     """Listens on a loopback port and hands everything on to `upstream` (`http://host:port`) until it is told not to.
 
     What happened to a connection is seen by both ends as the network would show it: a `cut` is a reset, after
-    `half_open` nothing comes and nothing closes, what is delayed comes later and in order.
+    `half_open` nothing comes and nothing closes, what is delayed comes later and in order. `overheard`: what was said
+    on each connection so far, whether it arrived or not.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -26,6 +30,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._refuses_until = 0.0
+        self.overheard: list[Overheard] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_CHUNK)
@@ -81,7 +86,9 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        connection = _Connection((reader, writer), upstream)
+        tap = Tap()
+        self.overheard.append(tap.overheard)
+        connection = _Connection((reader, writer), upstream, tap)
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = connection
@@ -99,8 +106,9 @@ _End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class _Connection:
     """Two sockets, and what passes between them while the gate is open."""
 
-    def __init__(self, client: _End, server: _End) -> None:
+    def __init__(self, client: _End, server: _End, tap: Tap) -> None:
         self._ends = (client, server)
+        self._tap = tap
         self._gate = asyncio.Event()
         self._gate.set()
         self._opening: asyncio.TimerHandle | None = None
@@ -111,8 +119,8 @@ class _Connection:
         client, server = self._ends
         async with asyncio.TaskGroup() as pumps:
             both = [
-                pumps.create_task(self._pump(client[0], server[1])),
-                pumps.create_task(self._pump(server[0], client[1])),
+                pumps.create_task(self._pump(client[0], server[1], self._tap.from_client)),
+                pumps.create_task(self._pump(server[0], client[1], self._tap.from_server)),
             ]
             try:
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -124,9 +132,12 @@ class _Connection:
             with contextlib.suppress(*_LOST):
                 await writer.wait_closed()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, overhear: Callable[[bytes], None]
+    ) -> None:
         with contextlib.suppress(*_LOST):
             while data := await reader.read(_CHUNK):
+                overhear(data)
                 await self._gate.wait()
                 writer.write(data)
                 await writer.drain()

@@ -49,10 +49,17 @@ class Remains:
 
 
 def leftovers(remains: Remains, recordings: Collection[str]) -> list[str]:
-    """What should not be there, a sentence each, where only `recordings` were made and all were stopped. Pure."""
-    found = [f"recording {each} belongs to no session" for each in remains.states.keys() - set(recordings)]
-    found += [f"recording {each} is {state}" for each, state in remains.states.items() if state != "finished"]
-    for each, samples in remains.samples.items():
+    """What should not be there, a sentence each, where only `recordings` were made and all were stopped. Pure.
+
+    A client whose `ready` was lost begins anew; what it had begun is empty, and stays while it could be resumed.
+    """
+    empty = {each for each, samples in remains.samples.items() if not samples and each not in remains.parts}
+    begun = empty - set(recordings)
+    kept = {each: state for each, state in remains.states.items() if each not in begun}
+    found = [f"recording {each} belongs to no session" for each in kept.keys() - set(recordings)]
+    found += [f"recording {each} is {state}" for each, state in kept.items() if state != "finished"]
+    for each in kept:
+        samples = remains.samples[each]
         parts = remains.parts.get(each, ())
         found += [f"recording {each}: {wrong}" for wrong in _gaps(parts, samples)]
         if len(parts) != 1 or not parts[0].key.endswith(".flac"):
@@ -110,10 +117,13 @@ class Keeper:
         ]
 
     async def told(self, recording_id: str) -> tuple[Samples, list[Final]]:
-        """The audio (int16, shape (n,)) and the finals with words, by the public API."""
+        """The audio (int16, shape (n,)) and the finals with words, by the public API; nothing where there is no such
+        recording."""
         async with httpx.AsyncClient(base_url=self._server.base_url, timeout=30) as client:
             audio = await client.get(f"/api/v1/recordings/{recording_id}/audio")
             transcript = await client.get(f"/api/v1/recordings/{recording_id}/transcript")
+        if transcript.status_code == httpx.codes.NOT_FOUND:
+            return np.empty(0, np.int16), []
         segments: list[dict[str, Any]] = transcript.raise_for_status().json()["segments"]
         finals = [Final(one["segment"], one["start_ms"], one["end_ms"], one["text"]) for one in segments]
         return np.frombuffer(audio.raise_for_status().content[_WAV_HEADER:], "<i2"), finals

@@ -18,9 +18,10 @@ import numpy as np
 from benchmarks.chaos.damage import Damage, Final, of_audio, of_finals, of_told
 from benchmarks.chaos.recovery import Recovery, recoveries
 from benchmarks.chaos.remains import Keeper, leftovers
-from benchmarks.chaos.schedule import Fault, schedule
+from benchmarks.chaos.schedule import OUTAGE_ROUND_S, Fault, has_outage, schedule
 from benchmarks.chaos.speaker import Heard, Speaker
 from benchmarks.chaos.striker import Parts, Striker, Struck, lines
+from benchmarks.chaos.tap import repeated
 from benchmarks.chaos.voices import Voice
 from benchmarks.speech import MINI_WHISPER
 from parley.embedded.server import RunningServer, running_server
@@ -32,7 +33,7 @@ _STAGGER_S = 1.0
 _END_TIMEOUT_S = 90.0
 """Seconds that all sessions have to end, once their audio was spoken."""
 _SETTLE_TIMEOUT_S = 75.0
-"""Seconds for what a round leaves to be put in order: a recording whose `ready` was lost is deleted after 40."""
+"""Seconds for what a round leaves to be put in order: parts start again, stores are asked after growing pauses."""
 _RETRY_S = 0.25
 _COMING_BACK = (OSError, ParleyError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _T = TypeVar("_T")
@@ -49,6 +50,10 @@ class Stage:
     engines: int = 2
     seconds: float = 14.0
     pace: float = 1.0
+
+    def of_seed(self, seed: int) -> "Stage":
+        """As it is in the round of that seed: in one with an outage, sessions speak for longer than that lasts."""
+        return replace(self, seconds=max(self.seconds, OUTAGE_ROUND_S * self.pace)) if has_outage(seed) else self
 
     def environment(self, temporary: Path) -> dict[str, str]:
         return {
@@ -117,7 +122,7 @@ def undisturbed(stage: Stage, voices: Sequence[Voice]) -> dict[str, Sequence[Fin
 
 
 def run_round(seed: int, stage: Stage, voices: Sequence[Voice], reference: Reference) -> Outcome:
-    """Raises Failed where something was lost or left."""
+    """`stage` and `voices`: as they are in the round of that seed. Raises Failed where something was lost or left."""
     began = time.monotonic()
     rng = np.random.default_rng(seed)
     chosen = [voices[number] for number in rng.permutation(len(voices))[: stage.sessions]]
@@ -156,7 +161,8 @@ async def _play(
         for task in late:
             task.cancel()
         struck = await striking
-    for speaker in speakers:
+    for speaker, way in zip(speakers, ways, strict=True):
+        speaker.heard.overheard = way.overheard
         if not speaker.heard.is_closed and not speaker.heard.trouble:
             speaker.heard.trouble = f"did not end within {_END_TIMEOUT_S:g} s"
     return [speaker.heard for speaker in speakers], struck
@@ -196,7 +202,8 @@ async def _damage_of(keeper: Keeper, heard: Heard, reference: Sequence[Final]) -
     audio, told = await _patiently(lambda: keeper.told(heard.recording_id))
     seen = [Final.of(final) for final in heard.finals]
     finals = of_finals(reference, stored) | of_finals(reference, seen) | of_told(stored, told)
-    return unclosed + of_audio(heard.voice.expected, audio) + finals
+    said_again = Damage(doubled_finals=repeated(heard.overheard), superseded=heard.errors.count("superseded"))
+    return unclosed + of_audio(heard.voice.expected, audio) + finals + said_again
 
 
 async def _settled_leftovers(keeper: Keeper, recordings: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,6 +16,11 @@ MOST_ENDS = 3
 """Ends of one part in a round; at the fifth within two minutes `parley up` would give the part up, as it should."""
 ENDING = ("kill", "drain")
 ROLLING_EVERY = 5
+OUTAGE_EVERY, _OUTAGE_FIRST = 10, 3
+OUTAGE_ROUND_S = 42.0
+"""Seconds that are spoken in a round with an outage: through it, and on behind it."""
+_SHORTEST_OUTAGE_S, _LONGEST_OUTAGE_S = 32.0, 35.0
+"""Longer than a recording may be without a sign of life, which is 30 s at the least."""
 CALM_S = 4.0
 """Seconds between the faults of a round in which they strike apart."""
 _FIRST_AT_S = 2.0
@@ -61,15 +66,45 @@ class Cast:
 def schedule(seed: int, cast: Cast, seconds: float) -> tuple[Fault, ...]:
     """The faults of a round with `seconds` of audio, in order of time.
 
-    Every fifth seed restarts all gateways and engines in turn, as an upgrade does. Of the others, even ones kill
-    gateways and engines one at a time and give the text time to come back, so that recovery can be measured; odd ones
-    let anything strike at any time. Connections are struck in each.
+    Every fifth seed restarts all gateways and engines in turn, as an upgrade does. In every tenth PostgreSQL, or else
+    all engines, are frozen for longer than a recording may be without a sign of life; its sessions should speak for
+    `OUTAGE_ROUND_S`. Of the others, even ones kill gateways and engines one at a time and give the text time to come
+    back, so that recovery can be measured; odd ones let anything strike at any time. Connections are struck in each.
     """
     rng = random.Random(seed)
-    strike = _rolling if seed % ROLLING_EVERY == ROLLING_EVERY - 1 else _together if seed % 2 else _apart
-    parts = strike(rng, cast, seconds)
+    parts = _kind_of(seed)(rng, cast, seconds)
     struck = [_on_connection(rng, cast, seconds) for _ in range(max(1, round(cast.sessions * _CONNECTION_SHARE)))]
     return tuple(sorted([*parts, *struck], key=lambda fault: fault.at_s))
+
+
+def has_outage(seed: int) -> bool:
+    return seed % OUTAGE_EVERY == _OUTAGE_FIRST
+
+
+def _kind_of(seed: int) -> Callable[[random.Random, Cast, float], list[Fault]]:
+    """What strikes the parts in the round of that seed."""
+    if has_outage(seed):
+        return _engines_away if seed // OUTAGE_EVERY % 2 else _database_away
+    if seed % ROLLING_EVERY == ROLLING_EVERY - 1:
+        return _rolling
+    return _together if seed % 2 else _apart
+
+
+def _database_away(rng: random.Random, cast: Cast, seconds: float) -> list[Fault]:
+    return _outage(rng, cast, seconds, ("postgres",))
+
+
+def _engines_away(rng: random.Random, cast: Cast, seconds: float) -> list[Fault]:
+    return _outage(rng, cast, seconds, cast.engines)
+
+
+def _outage(rng: random.Random, cast: Cast, seconds: float, parts: Sequence[str]) -> list[Fault]:
+    """All of `parts` freeze together. Meanwhile a gateway stops, so that its sessions go on elsewhere without them."""
+    at_s = _FIRST_AT_S + rng.uniform(0, 1)
+    for_s = _rounded(rng.uniform(_SHORTEST_OUTAGE_S, _LONGEST_OUTAGE_S))
+    stops_at_s = rng.uniform(at_s, min(at_s + for_s, seconds * _LAST))
+    frozen = [Fault(_rounded(at_s), "pause", part, for_s) for part in parts]
+    return [*frozen, Fault(_rounded(stops_at_s), "drain", rng.choice(cast.gateways))]
 
 
 def _rolling(rng: random.Random, cast: Cast, seconds: float) -> list[Fault]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.chaos.tap import Overheard
 from benchmarks.chaos.voices import CHUNK_S, Voice
 from parley import wire
 from parley.client import LiveClient, Reconnecting, Resumed, SessionEvent, open_session
@@ -27,7 +28,7 @@ class Shown:
 @dataclass(slots=True)
 class Heard:
     """All that a client was told. `pace`: how much faster than life it spoke; `began_s`: from when on, seconds since
-    the round began; `trouble`: why the session did not end well."""
+    the round began; `overheard`: what was said on each of its connections; `trouble`: why it did not end well."""
 
     voice: Voice
     pace: float = 1.0
@@ -39,6 +40,7 @@ class Heard:
     resumes: int = 0
     is_closed: bool = False
     errors: list[str] = field(default_factory=list)
+    overheard: list[Overheard] = field(default_factory=list)
     trouble: str = ""
 
     def is_speaking(self, at_s: float) -> bool:
@@ -73,6 +75,8 @@ class Speaker:
                 sending.cancel()
         except* ParleyError as errors:
             self.heard.trouble = "; ".join(f"{type(error).__name__}: {error}" for error in errors.exceptions)
+        if not self.heard.is_closed and not self.heard.trouble:
+            self.heard.trouble = f"ended by {' '.join(self.heard.errors[-1:])}"
         return self.heard
 
     async def _begin(self, stack: contextlib.AsyncExitStack, start: wire.Start) -> LiveClient:

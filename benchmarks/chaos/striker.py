@@ -14,6 +14,7 @@ import psutil
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.recovery import Kill
 from benchmarks.chaos.schedule import Cast, Fault
+from benchmarks.chaos.tap import Overheard
 from parley.embedded.server import RunningServer
 
 
@@ -62,6 +63,11 @@ class Line:
     @property
     def urls(self) -> tuple[str, ...]:
         return tuple(proxy.url for proxy in self.proxies)
+
+    @property
+    def overheard(self) -> list[Overheard]:
+        """All that was said on its connections."""
+        return [each for proxy in self.proxies for each in proxy.overheard]
 
 
 @contextlib.asynccontextmanager

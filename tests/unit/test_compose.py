@@ -4,17 +4,22 @@ import json
 import re
 import subprocess
 import sys
+import time
 from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from dockerfile_parse import DockerfileParser
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 from ruamel.yaml import YAML
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from parley.embedded import postgres, redis_server
 from parley.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +106,40 @@ def test_every_variable_of_the_stack_is_in_the_example_and_no_secret_has_a_defau
     assert not any(example()[name] for name in SECRETS)
 
 
+def test_no_secret_stands_in_a_command_where_the_list_of_processes_shows_it() -> None:
+    for name, service in SERVICES.items():
+        said = json.dumps([service.get("command"), service.get("entrypoint"), service.get("healthcheck")])
+        assert not {variable for variable, _, _ in VARIABLE.findall(said)} & SECRETS, name
+
+
+def test_redis_keeps_every_write_and_asks_for_the_password_with_the_configuration_of_the_stack(tmp_path: Path) -> None:
+    definition, socket = SERVICES["redis"], tmp_path / "redis.sock"
+    (given,) = definition["configs"]
+    assert definition["command"] == ["redis-server", given["target"]]
+    config = tmp_path / "redis.conf"
+    config.write_text(interpolated(read()["configs"][given["source"]]["content"]))
+    command = (str(redis_server.binary()), str(config), "--port", "0", "--unixsocket", str(socket))
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
+        try:
+            while not socket.exists() and server.poll() is None:
+                time.sleep(0.02)
+            with redis.Redis(unix_socket_path=str(socket), password="set", decode_responses=True) as client:
+                for name, value in (("requirepass", "set"), ("appendonly", "yes"), ("maxmemory-policy", "noeviction")):
+                    assert client.config_get(name) == {name: value}
+        finally:
+            server.kill()
+
+
+def test_the_health_check_of_redis_knows_the_password_from_its_configuration(tmp_path: Path) -> None:
+    (given,) = SERVICES["redis"]["configs"]
+    config, client = tmp_path / "redis.conf", tmp_path / "redis-cli"
+    config.write_text(interpolated(read()["configs"][given["source"]]["content"]))
+    client.write_text('#!/bin/sh\n[ "$1" = ping ] && [ "$REDISCLI_AUTH" = set ] && echo PONG\n')
+    client.chmod(0o755)
+    check = interpolated(SERVICES["redis"]["healthcheck"]["test"][1]).replace(given["target"], str(config))
+    subprocess.run(check, shell=True, check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, timeout=10)
+
+
 def test_what_is_published_is_nginx_alone() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx"]
 
@@ -109,6 +148,49 @@ def test_stores_are_reached_by_gateways_only() -> None:
     assert read()["networks"]["stores"] == {"internal": True}
     inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
     assert inside == {"postgres", "redis", "minio", "bucket", "qdrant", "gateway", "migrate"}
+
+
+async def client_as_seen(peer: str, forwarded_for: str) -> str:
+    """The client's address as a gateway of the stack sees it, where `peer` connected and said who it speaks for."""
+    seen = ""
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        nonlocal seen
+        seen = scope["client"][0]
+
+    scope: Any = {
+        "type": "http",
+        "client": (peer, 40_000),
+        "headers": [(b"x-forwarded-for", forwarded_for.encode())],
+    }
+    believing = ProxyHeadersMiddleware(app, environment("gateway")["FORWARDED_ALLOW_IPS"])
+    await believing(scope, None, None)  # type: ignore[arg-type]
+    return seen
+
+
+async def test_gateways_believe_nginx_alone_who_a_client_is() -> None:
+    (config,) = read()["networks"]["edge"]["ipam"]["config"]
+    edge = ip_network(interpolated(config["subnet"]))
+    assert {name for name, service in SERVICES.items() if "edge" in service["networks"]} == {"nginx", "gateway"}
+    assert await client_as_seen(str(edge[2]), "192.0.2.7") == "192.0.2.7"
+    for elsewhere in ("172.18.0.5", "192.168.16.5", str(edge[-1] + 2)):
+        assert await client_as_seen(elsewhere, "192.0.2.7") == elsewhere
+
+
+def test_postgresql_has_connections_for_as_many_gateways_as_the_example_starts() -> None:
+    allowed = SERVICES["postgres"]["command"][-1]
+    assert interpolated(allowed) == f"max_connections={example()['POSTGRES_CONNECTIONS']}"
+    assert int(example()["POSTGRES_CONNECTIONS"]) >= postgres.connections(int(example()["GATEWAYS"]))
+
+
+def test_the_file_of_a_long_recording_does_not_lie_in_the_memory_of_a_gateway() -> None:
+    """A tmpfs counts against the limit on memory: a day of audio in it would end the gateway with all its sessions."""
+    definition = SERVICES["gateway"]
+    folders = {volume.partition(":")[2] for volume in definition["volumes"]}
+    assert environment("gateway")["TMPDIR"] in folders
+    assert all("size=" in mount for mount in definition["tmpfs"])
+    built = [value for name, value in dockerfile(ROOT / "compose" / "gateway.Dockerfile") if name == "RUN"]
+    assert any("install -d -o parley -g parley /scratch" in value for value in built)
 
 
 @pytest.mark.parametrize("service", [*OURS, "nginx"])

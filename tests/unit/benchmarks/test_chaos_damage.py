@@ -38,11 +38,19 @@ def test_a_sample_that_is_not_in_its_place_is_lost(stored: np.ndarray, damage: D
         ([*EXPECTED[:2], Final(2, 2000, 2900, "four")], Damage(changed_finals=1)),
         ([*EXPECTED[:2], Final(2, 2032, 2900, "three")], Damage(changed_finals=1)),
         ([*EXPECTED, Final(3, 3000, 3100, "")], Damage(added_finals=1)),
+        ([*EXPECTED, Final(3, 3000, 3100, "three")], Damage(added_finals=1, doubled_finals=1)),
+        ([*EXPECTED, Final(3, 2000, 2900, "four")], Damage(added_finals=1, doubled_finals=1, misordered=1)),
         ([EXPECTED[1], EXPECTED[0], EXPECTED[2]], Damage(misordered=3)),
     ],
 )
 def test_finals_that_differ_from_the_undisturbed_run_are_counted_by_how(found: list[Final], damage: Damage) -> None:
     assert of_finals(EXPECTED, found) == damage
+
+
+def test_words_that_come_twice_undisturbed_are_doubled_from_the_third_time_on() -> None:
+    twice = [Final(0, 100, 900, "one"), Final(1, 1000, 1900, "one")]
+    assert not of_finals(twice, twice)
+    assert of_finals(twice, [*twice, Final(2, 2000, 2900, "one")]) == Damage(added_finals=1, doubled_finals=1)
 
 
 def test_a_transcript_that_says_other_than_what_is_stored_is_changed() -> None:

@@ -25,7 +25,15 @@ def test_finished_recordings_in_one_file_each_are_all_there_should_be() -> None:
     ("remains", "said"),
     [
         (replace(CLEAN, states={"r": "recording"}), "recording r is recording"),
-        (replace(CLEAN, states={"r": "finished", "s": "finished"}), "recording s belongs to no session"),
+        (
+            replace(
+                CLEAN,
+                states={"r": "finished", "s": "finished"},
+                samples={"r": 100, "s": 100},
+                parts={"r": [Part(0, 100, KEY)], "s": [Part(0, 100, KEY)]},
+            ),
+            "recording s belongs to no session",
+        ),
         (replace(CLEAN, parts={"r": [Part(0, 90, KEY)]}), "recording r: samples 90 to 100 are in no part"),
         (replace(CLEAN, samples={"r": 90}), "recording r: samples 90 to 100 are in two parts"),
         (replace(CLEAN, blobs=frozenset({KEY, "x.pcm"})), "blob x.pcm is named by no row"),
@@ -37,6 +45,12 @@ def test_finished_recordings_in_one_file_each_are_all_there_should_be() -> None:
 )
 def test_what_is_left_is_said(remains: Remains, said: str) -> None:
     assert leftovers(remains, ["r"]) == [said]
+
+
+def test_what_a_client_began_whose_ready_was_lost_may_stay_while_it_is_empty() -> None:
+    begun = replace(CLEAN, states={"r": "finished", "s": "interrupted"}, samples={"r": 100, "s": 0})
+    assert leftovers(begun, ["r"]) == []
+    assert leftovers(begun, ["r", "s"]) == ["recording s is interrupted", "recording s is in 0 parts, not one FLAC"]
 
 
 def test_parts_that_overlap_leave_gaps_or_are_not_yet_one_file_are_left_over() -> None:

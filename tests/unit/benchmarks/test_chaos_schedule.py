@@ -2,10 +2,13 @@
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.chaos.round import Stage
 from benchmarks.chaos.schedule import (
     CALM_S,
     CONNECTION_FAULTS,
@@ -67,6 +70,29 @@ def test_every_fifth_round_restarts_each_gateway_and_each_engine_once_and_in_tur
     assert [fault.target for fault in restarts] == [*CAST.gateways, *CAST.engines]
     assert {fault.kind for fault in restarts} == {"drain"}
     assert all(following.at_s - fault.at_s >= 1 for fault, following in pairwise(restarts))
+
+
+@pytest.mark.parametrize(("seed", "frozen"), [(3, ("postgres",)), (13, CAST.engines), (23, ("postgres",))])
+def test_in_every_tenth_round_the_database_or_all_engines_are_away_for_longer_than_a_session_may_be_silent(
+    seed: int, frozen: tuple[str, ...]
+) -> None:
+    stage = Stage(pace=2.0).of_seed(seed)
+    spoken_s = stage.seconds / stage.pace
+    faults = [fault for fault in schedule(seed, CAST, spoken_s) if isinstance(fault.target, str)]
+    away = [fault for fault in faults if fault.kind == "pause"]
+    assert tuple(fault.target for fault in away) == frozen
+    assert len({(fault.at_s, fault.for_s) for fault in away}) == 1
+    silent_s = float(stage.environment(Path())["PARLEY_GATEWAY__ABANDONED_AFTER_S"])
+    assert silent_s + 1 < away[0].for_s < spoken_s - away[0].at_s - 3
+    (stop,) = (fault for fault in faults if fault.kind != "pause")
+    assert stop.target in CAST.gateways
+    assert away[0].at_s < stop.at_s < away[0].at_s + away[0].for_s
+
+
+def test_other_rounds_are_as_long_as_they_are_asked_to_be() -> None:
+    stages = [Stage(seconds=14).of_seed(seed) for seed in range(50)]
+    assert sum(stage == Stage(seconds=14) for stage in stages) == 45
+    assert Stage(seconds=60).of_seed(3).seconds == 60
 
 
 def test_in_fifty_rounds_every_fault_strikes_every_kind_of_part() -> None:
