@@ -25,7 +25,18 @@ _STATUSES: tuple[tuple[type[ParleyError], int], ...] = (
     (BackendError, 503),
     (EngineError, 503),
 )
-_STATUS_OF_CODE = {"still_recording": 409, "forbidden_origin": 403, "range_not_satisfiable": 416, "going_away": 503}
+_STATUS_OF_CODE = {
+    "still_recording": 409,
+    "forbidden_origin": 403,
+    "range_not_satisfiable": 416,
+    "going_away": 503,
+    "method_not_allowed": 405,
+    "wrong_offset": 409,
+    "upload_expired": 410,
+    "tus_version": 412,
+    "tus_content_type": 415,
+    "checksum_mismatch": 460,  # tus's own
+}
 
 
 def close_code(error: ParleyError | None) -> int:

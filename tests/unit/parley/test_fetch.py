@@ -25,6 +25,7 @@ POLICY = FetchPolicy()
         ("http://files.example:0/", "the port 0"),
         ("http://files.example:99999/", "the port 99999"),
         ("http://files.example:port/", "is no URL"),
+        ("http://user:secret@files.example:port/", "is no URL"),
         ("http://files\x00.example/", "is no URL"),
         ("http://①②⑦.0.0.1/", "is no URL"),
         ("http://[::1/", "is no URL"),

@@ -4,9 +4,11 @@ import hashlib
 import io
 import os
 import socket
+import struct
 import subprocess
 import sys
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -251,6 +253,42 @@ def test_forms_that_no_sound_has_are_refused(tmp_path: Path, channels: int, rate
         file.writeframes(bytes(2 * channels * 1000))
     _, error = heard(path)
     assert said in str(error)
+
+
+@pytest.mark.parametrize("tag", [b"\xab\xcd", b"\x55\x55"])
+def test_a_codec_that_nobody_knows_is_told(tmp_path: Path, tag: bytes) -> None:
+    path = encoded(tmp_path / "a.wav", "pcm_s16le", 1)
+    data = path.read_bytes()
+    place = data.index(b"fmt ") + 8
+    path.write_bytes(data[:place] + tag + data[place + 2 :])
+    for take in (probe, lambda path: list(decode_file(path))):
+        with pytest.raises(ClientError, match="is no audio that can be decoded"):
+            take(path)
+
+
+def core_audio(labels: Sequence[int]) -> bytes:
+    """A second of silence as CAF, whose channels are in the order of Core Audio's labels: 1 is left, 2 is right."""
+    count = len(labels)
+    form = struct.pack(">d4sIIIII", 16_000.0, b"lpcm", 2, 2 * count, 1, count, 16)
+    order = struct.pack(">III", 0, 0, count) + b"".join(struct.pack(">II3f", label, 0, 0, 0, 0) for label in labels)
+    chunks = ((b"desc", form), (b"chan", order), (b"data", bytes(4 + 2 * count * 16_000)))
+    return b"caff\0\1\0\0" + b"".join(name + struct.pack(">q", len(data)) + data for name, data in chunks)
+
+
+@pytest.mark.parametrize("labels", [(1, 2), (2, 1), (4, 3, 1, 2, 6, 5), (2, 1, 2), (400, 401, 402)])
+def test_channels_in_an_order_of_their_own_do_no_harm(tmp_path: Path, labels: tuple[int, ...]) -> None:
+    """In a process of its own: PyAV frees the list of such channels twice."""
+    path = tmp_path / "odd.caf"
+    path.write_bytes(core_audio(labels))
+    script = (
+        "import gc, sys; from pathlib import Path; from parley.media import decode_file, probe\n"
+        "for _ in range(10):\n"
+        "    assert probe(Path(sys.argv[1])).channels == int(sys.argv[2])\n"
+        "    assert sum(map(len, decode_file(Path(sys.argv[1])))) == 16_000; gc.collect()\n"
+    )
+    command = [sys.executable, "-c", script, str(path), str(len(labels))]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_file_that_goes_on_for_too_long_is_stopped(tmp_path: Path) -> None:
