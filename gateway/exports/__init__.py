@@ -10,10 +10,8 @@ from typing import Literal
 
 from gateway.exports.body import TranscriptBody, as_json
 from gateway.exports.export import Export
-from gateway.exports.pdf import as_pdf
 from gateway.exports.subtitles import as_srt, as_vtt
 from gateway.exports.text import as_markdown, as_text
-from gateway.exports.word import as_docx
 
 __all__ = ["FORMATS", "Export", "Format", "FormatName", "TranscriptBody"]
 
@@ -29,12 +27,26 @@ class Format:
     write: Callable[[Export], str | bytes]
 
 
+def _as_docx(export: Export) -> bytes:
+    """Its library is loaded when it is first needed: a gateway that exports nothing starts without it."""
+    from gateway.exports.word import as_docx
+
+    return as_docx(export)
+
+
+def _as_pdf(export: Export) -> bytes:
+    """As `_as_docx`."""
+    from gateway.exports.pdf import as_pdf
+
+    return as_pdf(export)
+
+
 FORMATS: Mapping[FormatName, Format] = {
     "json": Format("application/json", as_json),
     "txt": Format("text/plain; charset=utf-8", as_text),
     "srt": Format("application/x-subrip; charset=utf-8", as_srt),
     "vtt": Format("text/vtt; charset=utf-8", as_vtt),
     "md": Format("text/markdown; charset=utf-8", as_markdown),
-    "docx": Format("application/vnd.openxmlformats-officedocument.wordprocessingml.document", as_docx),
-    "pdf": Format("application/pdf", as_pdf),
+    "docx": Format("application/vnd.openxmlformats-officedocument.wordprocessingml.document", _as_docx),
+    "pdf": Format("application/pdf", _as_pdf),
 }
