@@ -1,1 +1,1 @@
-"""The batch path, from a file or a finished recording to notes: so far only its place in the import rules."""
+"""The batch path, from a file or a finished recording to notes: so far only how steps are claimed and retried."""

@@ -1,0 +1,276 @@
+"""Jobs: making them, and what their owner sees and does. What workers do with them is in `batch.claims`."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiosql
+import asyncpg
+
+from parley.errors import ClientError, NotFound
+from parley.jobs import PRIORITIES, Failure, Job, JobState, Message, PlannedStep, Priority, Rate, Step, StepError
+from parley.store.failures import database_errors
+from parley.store.recordings import recording_uuid, unknown
+
+_queries: Any = aiosql.from_path(Path(__file__).parent / "jobs.sql", "asyncpg", mandatory_parameters=False)
+
+ANNOUNCE_AFTER_S = 60.0
+"""Seconds that a message has to bring a worker, before another about the same step is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """A job that was made, and the message to send once the transaction is committed; or, with no message, the job
+    that was there already: of the same request, or (`same_content`) of the same audio with the same settings.
+    """
+
+    job_id: str
+    message: Message | None
+    same_content: bool = False
+
+
+async def enqueue(
+    connection: Any,
+    owner: str,
+    steps: Sequence[PlannedStep],
+    *,
+    priority: Priority = "normal",
+    recording_id: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    delayed: str | None = None,
+    idempotency_key: str | None = None,
+    content_key: str | None = None,
+) -> Enqueued:
+    """Makes a job of `steps` on an asyncpg connection, in the caller's transaction: it is there exactly if the rest is.
+
+    A job of the same owner with this `idempotency_key`, whatever became of it, or with this `content_key`, living or
+    succeeded, is returned in its place. Raises NotFound for a recording that is not the owner's, ClientError for steps
+    that make no pipeline.
+    """
+    _check_pipeline(steps)
+    recording = recording_uuid(recording_id) if recording_id else None
+    keys = {"owner": owner, "idempotency_key": idempotency_key, "content_key": content_key}
+    async with connection.transaction():
+        if recording and not await _queries.own_recording(connection, owner=owner, recording_id=recording):
+            raise unknown(str(recording_id))
+        while True:  # again only where the job in our way was deleted before we could read it
+            job_id = await _queries.insert_job(
+                connection,
+                id=uuid4(),
+                recording_id=recording,
+                pipeline=[step.name for step in steps],
+                priority=PRIORITIES.index(priority),
+                options=options or {},
+                delayed=delayed,
+                **keys,
+            )
+            if job_id is not None:
+                return Enqueued(str(job_id), await _insert_steps(connection, job_id, owner, priority, steps))
+            if (same := await _queries.same_job(connection, **keys)) is not None:
+                return Enqueued(str(same["id"]), None, same_content=not same["same_request"])
+
+
+def _check_pipeline(steps: Sequence[PlannedStep]) -> None:
+    names = [step.name for step in steps]
+    if not names:
+        raise ClientError("A job needs at least one step.", code="no_steps")
+    if len(set(names)) < len(names):
+        raise ClientError(f"A step is named twice in {', '.join(names)}.", code="step_twice")
+
+
+async def _insert_steps(
+    connection: Any, job_id: UUID, owner: str, priority: Priority, steps: Sequence[PlannedStep]
+) -> Message:
+    rows = _queries.insert_steps(
+        connection,
+        id=job_id,
+        owner=owner,
+        priority=PRIORITIES.index(priority),
+        pipeline=[step.name for step in steps],
+        kinds=[step.kind for step in steps],
+        announce_after_s=ANNOUNCE_AFTER_S,
+    )
+    first, *_later = [Message(*row) async for row in rows]
+    return first
+
+
+class Jobs:
+    """All jobs that `owner` may see. The owner is bound here, once, and every query filters by it (invariant 9).
+
+    Every call raises BackendError where PostgreSQL does not answer.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, owner: str) -> None:
+        self._pool = pool
+        self._owner = owner
+
+    async def get(self, job_id: str) -> Job:
+        """Raises NotFound, also for another owner's."""
+        async with self._snapshot() as connection:
+            row = await _queries.get_job(connection, owner=self._owner, id=_job_uuid(job_id))
+            if row is None:
+                raise _no_job(job_id)
+            [job] = await self._with_steps(connection, [row])
+            return job
+
+    async def page(
+        self, *, count: int, before: tuple[datetime, str] | None = None, state: JobState | None = None
+    ) -> list[Job]:
+        """The newest `count`, or those older than `before` (creation time and id of the last one seen).
+
+        The dead letters are the page of state `dead`.
+        """
+        created, last_id = before or (None, None)
+        async with self._snapshot() as connection:
+            rows = _queries.list_jobs(
+                connection,
+                owner=self._owner,
+                state=state,
+                before_created=created,
+                before_id=_job_uuid(last_id) if last_id else None,
+                count=count,
+            )
+            return await self._with_steps(connection, [row async for row in rows])
+
+    async def cancel(self, job_id: str) -> bool:
+        """Cancels it at any moment; False, with nothing changed, where it had ended. Raises NotFound.
+
+        A worker that is at it learns so at its next heartbeat, and can write nothing more.
+        """
+        async with database_errors(), self._pool.acquire() as connection, connection.transaction():
+            await self._lock(connection, job_id)
+            rows = _queries.cancel_steps(connection, owner=self._owner, id=_job_uuid(job_id))
+            return bool([row async for row in rows])
+
+    async def delete(self, job_id: str) -> None:
+        """Removes it and all that its steps said, at any moment. Raises NotFound."""
+        async with database_errors():
+            if not await _queries.delete_job(self._pool, owner=self._owner, id=_job_uuid(job_id)):
+                raise _no_job(job_id)
+
+    async def delay(self, job_id: str, reason: str) -> None:
+        """Says why nothing happens, until a worker takes it. Changes nothing where one has."""
+        async with database_errors():
+            await _queries.delay_job(self._pool, owner=self._owner, id=_job_uuid(job_id), reason=reason)
+
+    async def replay(self, job_ids: Iterable[str]) -> dict[str, Message]:
+        """Gives dead letters all their attempts again, from the step that died; the messages to send, by job.
+
+        What is not dead is passed over; and so is a job whose audio another job has made its own since.
+        """
+        messages = {}
+        for job_id in job_ids:
+            if (message := await self._replay(job_id)) is not None:
+                messages[job_id] = message
+        return messages
+
+    async def _replay(self, job_id: str) -> Message | None:
+        key = {"owner": self._owner, "id": _job_uuid(job_id)}
+        async with database_errors(), self._pool.acquire() as connection:
+            try:
+                async with connection.transaction():
+                    await _queries.lock_job(connection, **key)
+                    row = await _queries.replay_step(connection, announce_after_s=ANNOUNCE_AFTER_S, **key)
+            except asyncpg.UniqueViolationError:
+                return None
+        return Message(*row) if row else None
+
+    async def discard(self, job_ids: Iterable[str]) -> list[str]:
+        """Takes dead letters for failed, for good; those that were dead."""
+        return [job_id for job_id in job_ids if await self._discard(job_id)]
+
+    async def _discard(self, job_id: str) -> bool:
+        key = {"owner": self._owner, "id": _job_uuid(job_id)}
+        async with database_errors(), self._pool.acquire() as connection, connection.transaction():
+            await _queries.lock_job(connection, **key)
+            return await _queries.discard_step(connection, **key) is not None
+
+    @contextlib.asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[Any]:
+        """Jobs and their steps as they were at one moment."""
+        async with (
+            database_errors(),
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    async def _lock(self, connection: Any, job_id: str) -> None:
+        if not await _queries.lock_job(connection, owner=self._owner, id=_job_uuid(job_id)):
+            raise _no_job(job_id)
+
+    async def _with_steps(self, connection: Any, rows: Sequence[asyncpg.Record]) -> list[Job]:
+        steps: dict[UUID, list[Step]] = {row["id"]: [] for row in rows}
+        async for step in _queries.list_steps(connection, owner=self._owner, ids=list(steps)):
+            steps[step["job_id"]].append(_step(step))
+        return [_job(row, steps[row["id"]]) for row in rows]
+
+
+async def step_rates(pool: asyncpg.Pool, names: Iterable[str]) -> dict[str, Rate]:
+    """What each named step took of late, over all owners: means, and nothing of anyone's. For `parley.jobs.outlook`."""
+    async with database_errors(), pool.acquire() as connection:
+        rows = [row async for row in _queries.step_rates(connection, names=list(names))]
+    return {row["name"]: Rate(row["mean_s"], row["per_audio_s"]) for row in rows}
+
+
+def _job_uuid(job_id: str) -> UUID:
+    try:
+        found = UUID(job_id)
+    except ValueError:
+        raise _no_job(job_id) from None
+    if str(found) != job_id:
+        raise _no_job(job_id)
+    return found
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"There is no job {job_id[:64]!r}.", code="no_such_job")
+
+
+def _job(row: asyncpg.Record, steps: Sequence[Step]) -> Job:
+    return Job(
+        id=str(row["id"]),
+        owner=row["owner"],
+        recording_id=str(row["recording_id"]) if row["recording_id"] else None,
+        pipeline=tuple(row["pipeline"]),
+        priority=PRIORITIES[row["priority"]],
+        state=row["state"],
+        options=row["options"],
+        delayed=row["delayed"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        samples=row["samples"],
+        seen_at=row["now"],
+        steps=tuple(steps),
+    )
+
+
+def _step(row: asyncpg.Record) -> Step:
+    error = StepError(row["error_class"], row["error_code"], row["error_message"]) if row["error_class"] else None
+    return Step(
+        id=row["id"],
+        name=row["name"],
+        kind=row["kind"],
+        state=row["state"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        progress=row["progress"],
+        stage=row["stage"],
+        error=error,
+        failures=tuple(_failure(entry) for entry in row["failures"]),
+        result=row["result"],
+        usage=tuple(row["usage"]),
+        not_before=row["not_before"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _failure(entry: Mapping[str, Any]) -> Failure:
+    error = StepError(entry["class"], entry["code"], entry["message"])
+    return Failure(datetime.fromisoformat(entry["at"]), entry["attempt"], entry["worker"], error)
