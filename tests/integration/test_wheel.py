@@ -26,7 +26,7 @@ def test_the_wheel_carries_queries_migrations_and_the_demo_clip(tmp_path: Path) 
     subprocess.run(build, check=True, capture_output=True)
     [wheel] = tmp_path.glob("parley-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for package in ("parley", "gateway", "stream_engine"):
+    for package in ("parley", "gateway", "stream_engine", "batch"):
         missing = [
             path.relative_to(source).as_posix()
             for path in (source / package).rglob("*")
