@@ -15,9 +15,19 @@ beginning of the recording, `samples` counts are at 16 kHz.
 """
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+import re
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from parley.audio import AudioFormat, Encoding
 from parley.errors import ClientError, ParleyError
@@ -29,14 +39,34 @@ MAX_TEXT_CHARACTERS = 262_144
 
 _TAGS = ("start", "finalize", "stop", "ping")
 """Pydantic names the message type in front of a field's place."""
-_PLAIN = {"extra_forbidden": "there is no such field", "union_tag_not_found": "type is missing"}
+_PLAIN = {
+    "extra_forbidden": "there is no such field",
+    "missing": "it is missing",
+    "union_tag_not_found": "type is missing",
+    "union_tag_invalid": "there is no message of this type",
+    "tuple_type": "it must be a list",
+}
 """Pydantic's errors in plainer words."""
 
 _M = TypeVar("_M")
 
 
-Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
-"""A recording's title: 1 to 200 characters, NUL not among them, which PostgreSQL cannot keep."""
+def _one_line(title: str) -> str:
+    if "\0" in title:
+        raise ValueError("it must not hold NUL, which cannot be kept")
+    if not (line := " ".join(title.split())):
+        raise ValueError("it must not be empty")
+    return line
+
+
+def _language(code: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}", code):
+        raise ValueError("it must be a code of two or three small letters, such as en")
+    return code
+
+
+Title = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+"""A recording's title: 1 to 200 characters on one line; blanks and line breaks in a row count as one blank."""
 
 
 class _Message(BaseModel):
@@ -62,12 +92,18 @@ class Start(_Message):
     sample_rate: StrictInt
     encoding: Encoding = "pcm_s16le"
     channels: StrictInt = 1
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+    language: Annotated[str, AfterValidator(_language)] | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
     vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=200)
     title: Title | None = None
     resume: str | None = Field(default=None, max_length=500)
     next_segment: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.next_segment and self.resume is None:
+            raise ValueError(f"next_segment is {self.next_segment}, but there is no resume")
+        return self
 
     def audio_format(self) -> AudioFormat:
         """Raises ClientError for a rate, an encoding or a number of channels out of range."""
@@ -260,24 +296,39 @@ def _parse(adapter: TypeAdapter[_M], text: str) -> _M:
         )
     try:
         value: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise ClientError(f"The message is no JSON: {error}.", code="malformed_message") from None
+    except (ValueError, RecursionError):
+        raise ClientError(
+            "The message is no JSON that can be read: too deep, or too large a number.", code="malformed_message"
+        ) from None
     if not isinstance(value, dict):
         raise ClientError(
             f"The message is a JSON {type(value).__name__}; it must be an object with a type.",
             code="malformed_message",
         )
+    if "\\u" in text and not _is_encodable(value):
+        raise ClientError("The message holds half a character (a lone surrogate).", code="malformed_message")
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
         raise ClientError(explain(error), code="malformed_message") from None
 
 
+def _is_encodable(value: Any) -> bool:
+    """Whether the strings in `value` are whole characters: an escape can make a half."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def explain(error: ValidationError) -> str:
     """One sentence for a validation error: the field, the value that was wrong, and what was expected."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"] if part not in _TAGS)
-    wrong = _PLAIN.get(first["type"], first["msg"].rstrip("."))
+    wrong = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, ").rstrip("."))
     given = first.get("input")
     if isinstance(given, bytes):
         given = given.decode(errors="replace")

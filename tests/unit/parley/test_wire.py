@@ -53,6 +53,14 @@ def test_every_code_that_closes_a_session_is_on_the_protocol_page() -> None:
         ('{"type": "start", "sample_rate": 16000, "language": "English"}', "English"),
         ('{"type": "start", "sample_rate": 16000, "title": ""}', "title"),
         ('{"type": "start", "sample_rate": 1e400}', "sample_rate"),
+        ('{"type": "start", "sample_rate": 16000, "title": "   "}', "must not be empty"),
+        ('{"type": "start", "sample_rate": 16000, "title": "\\ud800x"}', "half a character"),
+        ('{"type": "\\ud800"}', "half a character"),
+        ('{"type": "start", "sample_rate": 16000, "vocabulary": "a"}', "must be a list"),
+        ('{"type": "start", "sample_rate": 16000, "next_segment": 2}', "no resume"),
+        ('{"type": "start", "sample_rate": 16000, "resume": "t", "next_segment": 1e12}', "next_segment"),
+        ('{"type": "begin"}', "no message of this type"),
+        ("1" * 5000, "too large a number"),
     ],
 )
 def test_what_is_no_message_is_refused_with_what_was_wrong(text: str, named: str) -> None:
@@ -60,3 +68,10 @@ def test_what_is_no_message_is_refused_with_what_was_wrong(text: str, named: str
         wire.parse_client_message(text)
     assert refused.value.code == "malformed_message"
     assert len(refused.value.message) < 400
+
+
+def test_a_title_is_one_line() -> None:
+    text = '{"type": "start", "sample_rate": 16000, "title": " a\\r\\n# head \\t b "}'
+    start = wire.parse_client_message(text)
+    assert isinstance(start, wire.Start)
+    assert start.title == "a # head b"
