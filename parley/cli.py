@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
 
 from parley import __version__, demo, models, store
 from parley.demo import Outcome
@@ -19,7 +21,21 @@ from parley.settings import load_settings
 from parley.streaming import Request, Streaming, json_errors, print_total
 from parley.up import up
 
+
+class _Commands(TyperGroup):
+    """The commands; what is said of a wrong option shows the value, too."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message += f" (given: {error.__cause__.errors()[0]['input']})"
+            raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

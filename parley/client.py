@@ -123,6 +123,7 @@ class LiveClient:
         self._token: str | None = ready.resume_token
         self._acked = self._lost_at = self._dial_at = 0.0
         self._quiet_since = math.inf  # while nobody waits for a message, nothing is missed
+        self._hung: ClientConnection | None = None  # the one that was given up for its silence
         self._said_at = time.monotonic()
         self._ended = False
         self.ready, self.url = ready, backoff.address
@@ -196,6 +197,7 @@ class LiveClient:
 
     async def _look_after(self, connection: ClientConnection, now: float) -> None:
         if now - self._quiet_since > self._patience.silence_s:
+            self._hung = connection
             connection.transport.abort()
         elif now - self._said_at > self._patience.ping_every_s and not connection.transport.get_write_buffer_size():
             self._said_at = now
@@ -264,13 +266,18 @@ class LiveClient:
         if not may_resume(connection.close_code, error):
             self._end()
             if error is None:
-                raise self._given_up(_went_away(self.url).message)
+                raise self._given_up(self._why_lost(connection))
             return None
         self._connection, self._last_error, self.ended_by = None, None, None
         self._lost_at = time.monotonic()
         if error is None or not error.retryable:
-            return self._plan(_went_away(self.url).message, None)
+            return self._plan(self._why_lost(connection), None)
         return self._plan(error.message, error.retry_after_s)
+
+    def _why_lost(self, connection: ClientConnection) -> str:
+        if connection is self._hung:
+            return f"The Parley at {self.url} has said nothing for {self._patience.silence_s:g} s."
+        return _went_away(self.url).message
 
     def _plan(self, reason: str, retry_after_s: float | None) -> Reconnecting:
         now = time.monotonic()

@@ -104,7 +104,7 @@ async def stream_file(
     pieces = decode_file(path)
     first = next(pieces)  # a file that is no audio fails before a session is opened
     outcome = Outcome(file=printable(path.name))
-    start = wire.Start(sample_rate=SAMPLE_RATE, language=language, title=printable(path.stem)[:200])
+    start = wire.Start(sample_rate=SAMPLE_RATE, language=language, title=_title_of(path))
     async with open_session(urls, start, patience) as session:
         began = time.monotonic()
         outcome.recording_id, outcome.recognizer = session.ready.recording_id, session.ready.recognizer
@@ -176,6 +176,11 @@ def _note(outcome: Outcome, message: SessionEvent) -> None:
             outcome.closed, outcome.duration_ms = True, message.duration_ms
         case _:
             pass
+
+
+def _title_of(path: Path) -> str | None:
+    """A file's name as a title: one line, no NUL; None for one of blanks alone."""
+    return " ".join(printable(path.stem).replace("\0", " ").split())[:200] or None
 
 
 def printable(name: str) -> str:

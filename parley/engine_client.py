@@ -281,7 +281,7 @@ class EngineStream:
                     task.result()
         except (ConnectionClosed, OSError) as error:
             self._pool.doubt(stream.engine)
-            raise EngineError(f"The engine was lost: {error}.", code="engine_unavailable") from error
+            raise EngineError("The connection to the engine was lost.", code="engine_unavailable") from error
         except (EngineError, AtCapacity):
             self._pool.doubt(stream.engine)
             stream.connection.transport.abort()  # one that hangs would not answer a close

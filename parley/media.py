@@ -55,6 +55,18 @@ _PROTECTED = frozenset({"drms", "aavd"})
 """Codec tags of iTunes and Audible with copy protection."""
 
 
+_OPEN_ENDED = (range(1), range(0x7FFF_0000, 0x8000_0001), range(0xFFFF_0000, 0x1_0000_0000))
+"""Lengths of a WAV's data that say nothing: who writes into a pipe cannot know it. The middle ones are of 2 GiB."""
+_HEADER_BYTES = 1024
+"""Bytes by which a WAV's length may be wrong: some writers count the header in."""
+_MOST_CHUNKS = 1000
+"""Chunks in front of a WAV's samples that are looked through."""
+_OGG_PAGE_BYTES = 27 + 255 + 255 * 255
+"""Bytes of the largest page of an OGG file. Source: RFC 3533, section 6."""
+_OGG_LAST = 0x04
+"""Flag of the page that ends a stream."""
+
+
 class EndsEarly(ClientError):
     """Raised behind the last samples of a file that is cut short or damaged: what came before is all there is."""
 
@@ -129,6 +141,8 @@ def decode_file(path: Path, *, name: str | None = None, max_s: float = math.inf)
     decoded_s = samples / SAMPLE_RATE
     if decoded_s < promised_s - max(_TOLERANCE_S, promised_s * _TOLERANCE):
         raise EndsEarly(f"{shown!r} ends early: {decoded_s:.1f} s of {promised_s:.1f} s could be decoded.")
+    if _lacks_end(path):
+        raise EndsEarly(f"{shown!r} ends early: it is cut short behind {decoded_s:.1f} s.")
     if damaged:
         raise EndsEarly(f"{shown!r} is damaged: not all of it could be decoded.")
 
@@ -264,6 +278,44 @@ def _promised_s(container: "InputContainer") -> float:
     if container.duration is None or len(container.streams) > 1:  # another stream may be the longer one
         return 0.0
     return container.duration / 1_000_000
+
+
+def _lacks_end(path: Path) -> bool:
+    """Whether a WAV or OGG file is shorter than it was made; FFmpeg takes the end of such a file for its length."""
+    with path.open("rb") as file:
+        match file.read(4):
+            case b"RIFF" | b"RF64" | b"BW64":
+                return _lacks_wav_end(file, path.stat().st_size)
+            case b"OggS":
+                return _lacks_ogg_end(file, path.stat().st_size)
+    return False
+
+
+def _lacks_wav_end(file: BinaryIO, size: int) -> bool:
+    """By the length that the header names for the samples."""
+    place, long_length = 12, 0
+    for _ in range(_MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(24)
+        name, length = head[:4], int.from_bytes(head[4:8], "little")
+        if name == b"ds64":  # of RF64, whose samples may be more than 4 GiB
+            long_length = int.from_bytes(head[16:24], "little")
+        if name == b"data":
+            named = long_length if length == 0xFFFF_FFFF else length
+            known = not any(named in lengths for lengths in _OPEN_ENDED)
+            return known and place + 8 + named > size + _HEADER_BYTES
+        place += 8 + length + length % 2
+    return False
+
+
+def _lacks_ogg_end(file: BinaryIO, size: int) -> bool:
+    """By the last page, which is marked as such, and whole."""
+    file.seek(max(0, size - 2 * _OGG_PAGE_BYTES))
+    end = file.read()
+    page = end[end.rfind(b"OggS\0") :]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return True
+    return not page[5] & _OGG_LAST or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
 def in_chunks(pieces: Iterator[Samples], size: int) -> Iterator[Samples]:

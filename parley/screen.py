@@ -11,6 +11,18 @@ from parley.client import Reconnecting, Resumed, SessionEvent
 from parley.demo import Outcome
 
 
+class Outages:
+    """Tells what is news of a connection: that it was lost, once, and that it is back."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def is_news(self, event: Reconnecting | Resumed) -> bool:
+        """False for a further attempt in an outage that was told."""
+        known, self._lost = self._lost, isinstance(event, Reconnecting)
+        return not (known and self._lost)
+
+
 class Screen:
     """Shows one session while it runs; `conclude` sums it up."""
 
@@ -18,6 +30,8 @@ class Screen:
         self._console = Console(stderr=False, highlight=False)
         self._live = Live(console=self._console, refresh_per_second=12, transient=True)
         self._title = title
+        self._outages = Outages()
+        self._waits_for_text = False
 
     def __enter__(self) -> Self:
         self._console.print(Text(self._title, style="bold"))
@@ -28,6 +42,7 @@ class Screen:
         self._live.stop()
 
     def show(self, message: SessionEvent) -> None:
+        self._note_text(message)
         match message:
             case wire.Ready(recognizer=None):
                 self._console.print(Text("No recogniser is at hand; the text comes later.", style="yellow"))
@@ -47,10 +62,32 @@ class Screen:
             case wire.Error():
                 self._console.print(Text(message.message, style="red"))
             case Reconnecting():
-                self._live.update(Text(told(message), style="yellow"))
+                self._show_outage(message)
             case Resumed():
+                self._outages.is_news(message)
                 self._live.update(Text(""))
-                self._console.print(Text(told(message), style="dim"))
+                self._console.print(Text(told(message), style="dim"), soft_wrap=True)
+            case _:
+                pass
+
+    def _show_outage(self, event: Reconnecting) -> None:
+        """In a terminal a line that changes with each attempt; else, where nothing can change, one line in all."""
+        news, text = self._outages.is_news(event), Text(told(event), style="yellow")
+        if self._console.is_terminal:
+            self._live.update(text)
+        elif news:
+            self._console.print(text, soft_wrap=True)
+
+    def _note_text(self, message: SessionEvent) -> None:
+        """Says that text comes again, where it was said that it would not come for a time."""
+        match message:
+            case wire.Error(code="engine_unavailable") | wire.Ready(recognizer=None):
+                self._waits_for_text = True
+            case wire.Final(text=""):
+                pass
+            case wire.Partial() | wire.Final() if self._waits_for_text:
+                self._waits_for_text = False
+                self._console.print(Text("The text comes again.", style="dim"))
             case _:
                 pass
 
@@ -71,7 +108,7 @@ class Screen:
 def told(event: Reconnecting | Resumed) -> str:
     """One line for a person."""
     if isinstance(event, Resumed):
-        return f"Connected again; nothing was lost ({event.held_s:.0f} s sent again)."
+        return f"Connected again; nothing was lost ({event.held_s:.0f} s to catch up)."
     return f"Reconnecting, nothing is lost ({event.held_s:.0f} s held)… {event.reason}"
 
 

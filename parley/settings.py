@@ -6,11 +6,13 @@ handed down; nothing reads a setting by itself. `docs/settings.md` shows every f
 
 import json
 import os
+import re
 import tomllib
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -25,6 +27,8 @@ from pydantic_settings import (
 from parley.errors import SetupError
 
 SETTINGS_FILE = "settings.toml"
+_CLOUDS = frozenset({"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "https", "http"})
+"""Schemes of object storage that obstore takes, beside folders and memory."""
 
 
 class _Slice(BaseModel):
@@ -38,6 +42,31 @@ def _host(url: str) -> str:
         return (parts.hostname or "") if parts.port != 0 else ""
     except ValueError:
         return ""
+
+
+def _checked_url(url: str, is_one: Callable[[SplitResult], bool], example: str) -> str:
+    """`url`, if it is empty or fits. Raises ValueError that shows it without its password."""
+    try:
+        if not url or is_one(urlsplit(url)):
+            return url
+    except ValueError:  # the port is no port
+        pass
+    shown = re.sub(r"^((?:[^/]*//)?[^:/@]*:).*@", r"\1***@", url)
+    raise ValueError(f"{shown!r} is no address such as {example}")
+
+
+def _names_redis(parts: SplitResult) -> bool:
+    return bool(parts.path) if parts.scheme == "unix" else parts.scheme in ("redis", "rediss") and parts.port != 0
+
+
+def _names_storage(parts: SplitResult) -> bool:
+    match parts.scheme:
+        case "memory":
+            return True
+        case "file":
+            return parts.netloc in ("", "localhost") and parts.path.startswith("/")
+        case _:
+            return parts.scheme in _CLOUDS and bool(parts.netloc)
 
 
 class SegmenterSettings(_Slice):
@@ -220,6 +249,23 @@ class Settings(BaseSettings):
     """The stream engine."""
     up: UpSettings = UpSettings()
     """`parley up`."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: str) -> str:
+        return _checked_url(
+            url, lambda parts: parts.scheme in ("postgresql", "postgres"), "postgresql://user@127.0.0.1/parley"
+        )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: str) -> str:
+        return _checked_url(url, _names_redis, "redis://127.0.0.1:6379/0")
+
+    @field_validator("blob_url")
+    @classmethod
+    def _is_storage(cls, url: str) -> str:
+        return _checked_url(url, _names_storage, "file:///folder or s3://bucket/prefix")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from parley.embedded import folder
 from parley.embedded.server import running_server
 from parley.errors import BackendError, ClientError, ParleyError
 from parley.media import check_file
-from parley.screen import Screen, counted, told
+from parley.screen import Outages, Screen, counted, told
 
 USUAL = "http://127.0.0.1:8000"
 START_WAIT_S = 60.0
@@ -114,7 +114,7 @@ class Streaming:
 
     async def _one(self, path: Path, server: Server) -> Outcome:
         if self.request.as_json:
-            outcome = await self._stream_file(path, server, _print_event)
+            outcome = await self._stream_file(path, server, JsonLines().show)
             print(to_json_line(outcome.summary(outcome.link(stays=server.stays))), flush=True)
             return outcome
         with Screen(printable(path.name)) as screen:
@@ -172,12 +172,21 @@ def json_errors(request: Request) -> Iterator[None]:
         raise
 
 
-def _print_event(event: SessionEvent) -> None:
-    """The server's messages as JSON; what the client itself has to tell goes to stderr."""
-    if isinstance(event, Reconnecting | Resumed):
-        print(told(event), file=sys.stderr)
-    else:
-        print(to_json_line(event), flush=True)
+class JsonLines:
+    """Each event of a session as a line of JSON on stdout; a lost connection and its return on stderr, too."""
+
+    def __init__(self) -> None:
+        self._outages = Outages()
+
+    def show(self, event: SessionEvent) -> None:
+        match event:
+            case Reconnecting() | Resumed():
+                kind = "reconnecting" if isinstance(event, Reconnecting) else "resumed"
+                print(to_json_line({"type": kind, **asdict(event)}), flush=True)
+                if self._outages.is_news(event):
+                    print(told(event), file=sys.stderr)
+            case _:
+                print(to_json_line(event), flush=True)
 
 
 def print_error(error: ParleyError, **about: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from parley.audio import SAMPLE_RATE
 from parley.embedded.server import RunningServer
@@ -77,6 +78,14 @@ def test_a_server_that_is_not_there_is_one_plain_line() -> None:
     assert result.returncode == 1
     assert result.stderr == "parley: No Parley answers at http://127.0.0.1:9.\n"
     assert objects(result)[-1]["type"] == "error"
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--gateways", "0"), ("--engines", "many")])
+def test_a_value_that_an_option_does_not_take_is_shown(option: str, value: str) -> None:
+    result = parley("up", option, value)
+    assert result.returncode == 2
+    assert f"Invalid value for '{option}': " in result.stderr
+    assert f"(given: {value})" in result.stderr
 
 
 def test_a_server_started_for_it_leaves_no_dead_link(tmp_path: Path) -> None:

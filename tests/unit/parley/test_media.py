@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -73,6 +74,57 @@ def test_a_file_that_is_cut_short_gives_what_it_holds_and_says_so(tmp_path: Path
     assert len(next(pieces)) > 0
     with pytest.raises(EndsEarly, match=r"ends early: [45]\.\d s of 10\.\d s could be decoded"):
         list(pieces)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.wav", "pcm_s16le", {}),
+        ("a.wav", "pcm_s16le", {"rf64": "always"}),
+        ("a.wav", "adpcm_ms", {}),
+        ("a.ogg", "libopus", {}),
+    ],
+)
+@pytest.mark.parametrize("part", [1 / 3, 0.9])
+def test_a_file_whose_container_takes_any_end_for_its_own_is_told_when_it_is_cut(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], part: float
+) -> None:
+    path = encoded(tmp_path / name, codec, options=options)
+    assert heard(path)[1] is None
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * part)])
+    seconds, error = heard(path)
+    assert 10 * part - 1.1 < seconds < 10 * part + 0.1  # a page of OGG is a second
+    assert isinstance(error, EndsEarly)
+    assert not error.retryable
+    assert re.search(rf"' ends early: (it is cut short behind )?{seconds:.1f} s", error.message)
+
+
+def last_page(data: bytes) -> int:
+    return data.rindex(b"OggS")
+
+
+def test_an_ogg_file_that_ends_with_a_whole_page_which_is_not_its_last_is_cut(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "a.ogg", "libopus")
+    path.write_bytes(path.read_bytes()[: last_page(path.read_bytes())])
+    assert isinstance(heard(path)[1], EndsEarly)
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFF_F000, 0x8000_0000, 0xFFFF_FFFF])
+def test_a_wav_whose_writer_could_not_know_its_length_is_whole(tmp_path: Path, length: int) -> None:
+    path = encoded(tmp_path / "a.wav", "pcm_s16le", 3)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = data[4:8] = struct.pack("<I", length)
+    path.write_bytes(data)
+    seconds, error = heard(path)
+    assert seconds == pytest.approx(3, abs=0.1)
+    assert error is None
+
+
+def test_a_wav_that_lacks_only_what_stands_behind_its_samples_is_whole(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "a.wav", "pcm_s16le", 3)
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 9000) + b"INFO")
+    assert heard(path)[1] is None
 
 
 def test_a_hole_in_the_middle_does_not_end_a_file(tmp_path: Path) -> None:

@@ -56,6 +56,51 @@ def test_settings_that_contradict_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "shown"),
+    [
+        ("PARLEY_BLOB_URL", "ftp://store/x", "ftp://store/x"),
+        ("PARLEY_BLOB_URL", "/var/blobs", "/var/blobs"),
+        ("PARLEY_BLOB_URL", "file:blobs", "file:blobs"),
+        ("PARLEY_BLOB_URL", "s3:bucket", "s3:bucket"),
+        ("PARLEY_REDIS_URL", "http://cache:6379", "http://cache:6379"),
+        ("PARLEY_REDIS_URL", "cache:6379", "cache:6379"),
+        ("PARLEY_REDIS_URL", "redis://:a/b@cache:6379/0", "redis://:***@cache:6379/0"),
+        ("PARLEY_REDIS_URL", "redis://cache:port", "redis://cache:port"),
+        ("PARLEY_DATABASE_URL", "mysql://parley:hidden@db/parley", "mysql://parley:***@db/parley"),
+        ("PARLEY_DATABASE_URL", "parley:hidden@db/parley", "parley:***@db/parley"),
+    ],
+)
+def test_an_address_of_no_such_service_is_named_with_its_setting_but_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, shown: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SetupError) as raised:
+        load_settings()
+    assert raised.value.message.startswith(f"Setting {variable}: {shown!r} is no address such as ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PARLEY_BLOB_URL", ""),
+        ("PARLEY_BLOB_URL", "file:///var/blobs"),
+        ("PARLEY_BLOB_URL", "memory:///"),
+        ("PARLEY_BLOB_URL", "s3://bucket/prefix"),
+        ("PARLEY_BLOB_URL", "gs://bucket"),
+        ("PARLEY_BLOB_URL", "az://container"),
+        ("PARLEY_REDIS_URL", "redis://:secret@redis:6379/0"),
+        ("PARLEY_REDIS_URL", "rediss://cache"),
+        ("PARLEY_REDIS_URL", "unix:///run/redis.sock"),
+        ("PARLEY_DATABASE_URL", "postgresql:///parley?host=/run/sockets"),
+        ("PARLEY_DATABASE_URL", "postgres://parley@a:5432,b:5432/parley"),
+    ],
+)
+def test_addresses_of_what_is_taken_are_taken(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(load_settings(), variable.removeprefix("PARLEY_").lower()) == value
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"[engine\n", " cannot be read: "),

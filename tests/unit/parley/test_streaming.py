@@ -18,7 +18,7 @@ from parley.errors import ClientError
 from parley.media import decode_file
 from parley.screen import Screen, told
 from parley.streaming import USUAL, FilesFailed, Request, Server, Streaming, print_total, reach_server
-from tests.unit.parley.scripted_gateway import Loss, ScriptedGateway
+from tests.unit.parley.scripted_gateway import Denial, Loss, ScriptedGateway
 
 CLIP_SAMPLES = sum(len(piece) for piece in decode_file(CLIP))
 
@@ -174,18 +174,47 @@ async def test_a_transcript_that_was_cut_short_is_a_failure(
 
 
 async def test_json_of_a_session_that_was_cut_is_that_of_one_that_was_not(capsys: pytest.CaptureFixture[str]) -> None:
-    """But for the acks, which come as they may. The cut is told on stderr."""
+    """But for the acks, which come as they may, and for what tells of the cut: on stderr, too."""
     said = []
     for script in ((), (Loss(at=40_000), Loss(at=90_000, how=1012))):
         async with ScriptedGateway(*script) as gateway:
             await Streaming(Request(files=(CLIP,), as_json=True))._one(CLIP, Server((gateway.url,), stays=False))
         captured = capsys.readouterr()
-        said.append([line for line in map(json.loads, captured.out.splitlines()) if line["type"] != "ack"])
+        lines = [line for line in map(json.loads, captured.out.splitlines()) if line["type"] != "ack"]
+        told = [line for line in lines if line["type"] in ("reconnecting", "resumed")]
+        said.append([line for line in lines if line not in told])
     undisturbed, cut = said
+    assert [line["type"] for line in told] == ["reconnecting", "resumed"] * 2
+    assert set(told[0]) == {"type", "reason", "held_s", "attempt", "retry_in_s"}
+    assert set(told[1]) == {"type", "next_sample", "held_s"}
     assert undisturbed[-1].pop("elapsed_s") > 0
     assert cut[-1].pop("elapsed_s") > 0
     assert cut == undisturbed
     assert captured.err.count("Reconnecting, nothing is lost") == captured.err.count("Connected again") == 2
+
+
+async def test_an_outage_is_one_line_for_a_person_however_many_attempts_it_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script = (Loss(at=40_000), Denial(503), Denial(503), Denial(503))
+    async with ScriptedGateway(*script) as gateway:
+        server = Server((gateway.url,), stays=False)
+        await Streaming(Request(files=(CLIP,), as_json=True))._one(CLIP, server)
+    captured = capsys.readouterr()
+    assert captured.out.count('"type": "reconnecting"') == 4
+    assert captured.err.count("Reconnecting, nothing is lost (") == captured.err.count("Connected again; ") == 1
+    async with ScriptedGateway(*script) as gateway:
+        await Streaming(Request(files=(CLIP,)))._one(CLIP, Server((gateway.url,), stays=False))
+    shown = capsys.readouterr().out
+    assert shown.count("Reconnecting, nothing is lost (") == shown.count("Connected again; ") == 1
+
+
+async def test_a_server_that_hangs_is_said_to_be_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    patience = Patience(ping_every_s=0.1, silence_s=0.5)
+    async with ScriptedGateway(Loss(at=40_000, how="silence")) as gateway:
+        server = Server((gateway.url,), stays=False)
+        await Streaming(Request(files=(CLIP,), as_json=True), patience)._one(CLIP, server)
+    assert f"The Parley at {gateway.url} has said nothing for 0.5 s." in capsys.readouterr().err
 
 
 async def test_the_screen_shows_that_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,10 +234,26 @@ def test_the_screen_says_that_text_comes_later_where_no_recogniser_is_at_hand(
     assert "No recogniser is at hand; the text comes later." in capsys.readouterr().out
 
 
+def test_the_screen_says_once_that_text_comes_again(capsys: pytest.CaptureFixture[str]) -> None:
+    away = wire.Error(code="engine_unavailable", message="The text is delayed.", retryable=True)
+    partials = [
+        wire.Partial(segment=0, revision=n, start_ms=0, committed="", tentative="hi", lag_ms=1) for n in range(3)
+    ]
+    with Screen("a.wav") as screen:
+        screen.show(partials[0])
+        screen.show(away)
+        screen.show(wire.SpeechStart(segment=1, start_ms=0))
+        for partial in partials[1:]:
+            screen.show(partial)
+    shown = capsys.readouterr().out
+    assert shown.count("The text comes again.") == 1
+    assert shown.index("The text is delayed.") < shown.index("The text comes again.")
+
+
 def test_where_a_client_holds_audio_is_said_in_seconds() -> None:
     lost = Reconnecting("The Parley at a went away.", held_s=12.3, attempt=1, retry_in_s=0.1)
     assert told(lost) == "Reconnecting, nothing is lost (12 s held)… The Parley at a went away."
-    assert told(Resumed(next_sample=0, held_s=0.6)) == "Connected again; nothing was lost (1 s sent again)."
+    assert told(Resumed(next_sample=0, held_s=0.6)) == "Connected again; nothing was lost (1 s to catch up)."
 
 
 def test_a_demo_says_what_it_did_not_show() -> None:
