@@ -2,12 +2,13 @@
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -31,6 +32,8 @@ from parley.tasks import background
 
 _BUILT_WEB = Path(__file__).parent.parent / "web" / "dist"
 _ID_OF_PROXY = re.compile(rb"[0-9A-Za-z_-]{8,64}")
+_HOST_SHOWN = 260
+"""Characters of a host that an error repeats: the longest name, and a port. Source: RFC 1035, section 2.3.4."""
 _log = get_logger(__name__)
 
 
@@ -60,6 +63,39 @@ def _request_id(scope: Scope) -> str:
     """The id that a proxy before us gave the request, so that its log and ours tell of the same; else a new one."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return given.decode() if _ID_OF_PROXY.fullmatch(given) else uuid4().hex[:16]
+
+
+class KnownHosts:
+    """Starlette's check of the Host header; its refusal, which is plain text, in the one form of an error."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
+        self._app = app
+        self._check = TrustedHostMiddleware(_say_nothing, allowed_hosts, www_redirect=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            refusal.append(message)
+
+        await self._check(scope, receive, keep)
+        if not refusal:
+            await self._app(scope, receive, send)
+            return
+        response = error_response(_unknown_host(Headers(scope=scope).get("host", "")), scope["state"]["request_id"])
+        await response(scope, receive, send)
+
+
+async def _say_nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """What the check calls where it has nothing against a host."""
+
+
+def _unknown_host(host: str) -> ClientError:
+    return ClientError(
+        f"This gateway does not answer to the host {host[:_HOST_SHOWN]!r}; PARLEY_GATEWAY__ALLOWED_HOSTS can allow the"
+        " name, without a port.",
+        code="unknown_host",
+    )
 
 
 async def metrics_page(request: Request) -> Response:
@@ -117,7 +153,7 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIds),
-            Middleware(TrustedHostMiddleware, allowed_hosts=hosts_of(settings.gateway), www_redirect=False),
+            Middleware(KnownHosts, allowed_hosts=hosts_of(settings.gateway)),
         ],
         exception_handlers={ParleyError: on_parley_error, HTTPException: on_http_error, Exception: on_bug},
         lifespan=lifespan,

@@ -53,7 +53,8 @@ def front_of(gateways: Sequence[str], folder: Path, **values: str) -> Iterator[F
         {
             "PARLEY_HTTP_PORT": f"127.0.0.1:{http}",
             "PARLEY_HTTPS_PORT": f"127.0.0.1:{https}",
-            "PARLEY_HOST": f"127.0.0.1:{https}",
+            "PARLEY_HOST": "127.0.0.1",
+            "PARLEY_PUBLIC_PORT": str(https),
             "PARLEY_GATEWAYS": nginx.server_lines([Place(gateway, "", 0) for gateway in gateways]),
             "PARLEY_TLS": str(folder),
             "PARLEY_ACCESS_LOG": "access.log",

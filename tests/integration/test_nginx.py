@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -164,6 +166,56 @@ async def test_plain_http_is_sent_to_https(front: Front) -> None:
         answer = await client.get(f"{front.plain_url}/recordings/one?at=7")
     assert answer.status_code == 308
     assert answer.headers["location"] == f"{front.url}/recordings/one?at=7"
+
+
+@pytest.mark.parametrize(
+    ("port", "place"),
+    [("443", "notes.example"), ("", "notes.example"), ("8143", "notes.example:8143"), ("4430", "notes.example:4430")],
+)
+async def test_plain_http_leads_to_the_port_that_is_published(port: str, place: str, tmp_path: Path) -> None:
+    with front_of(["http://127.0.0.1:1"], tmp_path, PARLEY_HOST="notes.example", PARLEY_PUBLIC_PORT=port) as front:
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{front.plain_url}/x?at=7")
+    assert answer.headers["location"] == f"https://{place}/x?at=7"
+
+
+async def test_a_name_that_no_gateway_answers_to_is_told_in_the_gateways_form(
+    gateways: list[str], tmp_path: Path
+) -> None:
+    with front_of(gateways, tmp_path) as front:
+        async with front.client() as client:
+            answer = await client.get("/api/v1/status", headers={"Host": "notes.example"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "unknown_host"
+    assert "'notes.example'" in answer.json()["error"]["message"]
+    assert "PARLEY_GATEWAY__ALLOWED_HOSTS" in answer.json()["error"]["message"]
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("envsubst", "openssl"))), reason="needs envsubst and openssl")
+def test_what_the_readmes_say_to_type_makes_a_configuration_that_nginx_takes(tmp_path: Path) -> None:
+    """The certificate for a first try, and nginx by hand up to `-t`; in other folders, and without sudo."""
+    shutil.copytree(nginx.CONFIGURATION, tmp_path / "nginx")
+    values, commands = commands_of(nginx.CONFIGURATION / "README.md")[:2]
+    certificate = commands_of(nginx.CONFIGURATION.parent / "compose" / "README.md")[0]
+    typed = certificate.partition("sudo chown")[0] + "".join(commands.splitlines(keepends=True)[:-1])
+    for place in ("/etc/nginx/parley", "/var/lib/parley-nginx", "/var/log/nginx", "/etc/nginx/tls", "/srv/parley-tls"):
+        other = str(tmp_path / Path(place).name.replace("parley-tls", "tls"))
+        values, typed = values.replace(place, other), typed.replace(place, other)
+    values = re.sub(
+        r"(PARLEY_HTTPS?_PORT)=\d+", r"\1=unix:\1", values
+    )  # the check takes the places where it would listen
+    (tmp_path / "nginx" / "nginx.env").write_text(values)
+    script = "set -e\n" + typed.replace("sudo ", "")
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path / "nginx", capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "test is successful" in ran.stderr
+
+
+def commands_of(readme: Path) -> list[str]:
+    """What a text says to type, block by block."""
+    return re.findall(r"```sh\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
 
 
 def test_tls_is_modern_and_speaks_http_2(front: Front) -> None:

@@ -97,6 +97,20 @@ def test_nginx_is_given_exactly_the_variables_of_its_configuration() -> None:
     assert {name for name in environment("nginx") if name.startswith("PARLEY_")} == used
 
 
+def test_plain_http_leads_to_the_name_and_the_port_that_are_published() -> None:
+    given = SERVICES["nginx"]["environment"]
+    assert VARIABLE.findall(given["PARLEY_HOST"])[0][0] == "PARLEY_HOST"
+    assert given["PARLEY_PUBLIC_PORT"] == "${HTTPS_PORT:-443}"
+    assert f"{given['PARLEY_PUBLIC_PORT']}:{given['PARLEY_HTTPS_PORT']}" in SERVICES["nginx"]["ports"]
+
+
+@pytest.mark.parametrize("kind", ["embedded", "distributed"])
+def test_every_variable_of_nginxs_templates_is_described(kind: str) -> None:
+    used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "nginx" / f"{kind}.conf.template").read_text()))
+    section = (ROOT / "nginx" / "README.md").read_text().partition(f"| variable of `{kind}` |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(PARLEY_\w+)`", section)) == used
+
+
 def test_every_variable_of_the_stack_is_in_the_example_and_no_secret_has_a_default() -> None:
     found = VARIABLE.findall(COMPOSE.read_text())
     # COMPOSE_PROFILES is read by compose itself.
@@ -291,7 +305,8 @@ def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(path: Path) ->
     ("lock", "modules"),
     [
         ("gateway", "gateway.__main__, gateway.silero, parley.cli, parley.store"),
-        ("engine", "stream_engine.__main__, stream_engine.recognizers.faster_whisper"),
+        # parley.cli: `parley models use` brings a model in where there is no network.
+        ("engine", "stream_engine.__main__, stream_engine.recognizers.faster_whisper, parley.cli"),
     ],
 )
 def test_what_an_image_installs_is_all_that_its_command_needs(lock: str, modules: str) -> None:
