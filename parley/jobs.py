@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from parley.audio import SAMPLE_RATE
+from parley.wire import Language, Vocabulary
 
 Priority = Literal["urgent", "normal", "bulk"]
 Kind = Literal["stt", "llm", "index", "notify"]
@@ -17,6 +20,25 @@ PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """The first goes first; the database keeps the index."""
 
 ENDED: frozenset[StepState] = frozenset({"succeeded", "failed", "dead", "cancelled"})
+
+
+class JobOptions(BaseModel):
+    """What whoever asks for a job may say about how it is done; stored as the job's `options`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    language: Language | None = None
+    """What is spoken; null: detected, segment by segment."""
+    vocabulary: Vocabulary = ()
+    """Words to expect."""
+    quality: Literal["fast", "accurate"] | None = None
+    """Which of the configured models writes; null: by the job's priority."""
+    template: Annotated[str, Field(min_length=1, max_length=80)] = "standard"
+    """Name of the template of the notes."""
+    translate_to: Language | None = None
+    """Language that the step `translate` writes."""
+    webhook_url: Annotated[str, Field(max_length=2000)] | None = None
+    """Where to tell of the job's end, beside the owner's webhooks."""
 
 
 @dataclass(frozen=True, slots=True)

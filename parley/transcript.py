@@ -10,7 +10,8 @@ from typing import Literal
 
 from parley.audio import SAMPLE_RATE
 
-RecordingState = Literal["recording", "finished", "interrupted"]
+RecordingState = Literal["recording", "processing", "finished", "interrupted"]
+Origin = Literal["live", "upload", "import"]
 
 
 def samples_to_ms(samples: int) -> int:
@@ -90,7 +91,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording as it is listed. `samples` is the durable audio so far; `preview` its first words."""
+    """A recording as it is listed. `samples` is the durable audio so far; `preview` its first words.
+
+    `source_name`: the file that it came as had this name. `same_as`: its transcript is that of another recording of the
+    same audio.
+    """
 
     id: str
     owner: str
@@ -100,6 +105,9 @@ class Recording:
     samples: int
     language: str | None
     preview: str = ""
+    origin: Origin = "live"
+    source_name: str | None = None
+    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ def _language(code: str) -> str:
 
 Title = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 """A recording's title: 1 to 200 characters on one line; blanks and line breaks in a row count as one blank."""
+Language = Annotated[str, AfterValidator(_language)]
+"""An ISO 639 code of two or three letters."""
+Vocabulary = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=200)]
+"""Words to expect."""
 
 
 class _Message(BaseModel):
@@ -92,9 +96,9 @@ class Start(_Message):
     sample_rate: StrictInt
     encoding: Encoding = "pcm_s16le"
     channels: StrictInt = 1
-    language: Annotated[str, AfterValidator(_language)] | None = None
+    language: Language | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
-    vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=200)
+    vocabulary: Vocabulary = ()
     title: Title | None = None
     resume: str | None = Field(default=None, max_length=500)
     next_segment: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0

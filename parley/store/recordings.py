@@ -123,4 +123,7 @@ def _recording(row: asyncpg.Record) -> Recording:
         samples=row["samples"],
         language=row["language"],
         preview=row["preview"],
+        origin=row["origin"],
+        source_name=row["source_name"],
+        same_as=str(row["same_as"]) if row["same_as"] else None,
     )

@@ -25,7 +25,7 @@ SET compact_attempt = compact_attempt + 1,
     )
 WHERE id = (
     SELECT id FROM recordings
-    WHERE state <> 'recording' AND compacted_fence <> fence
+    WHERE state NOT IN ('recording', 'processing') AND compacted_fence <> fence
       AND compact_after <= now() AND alive_at < now() - make_interval(secs => :settled_s)
     ORDER BY compact_after LIMIT 1 FOR UPDATE SKIP LOCKED
 )
