@@ -30,10 +30,10 @@ class Storage:
         self.blobs: dict[str, bytes] = {}
         self.parts: list[AudioPart] = []
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, *pieces: bytes | memoryview) -> None:
         if next(self.failures, False):
             raise BackendError("Storage is away.", code="storage_unavailable")
-        self.blobs[key] = data
+        self.blobs[key] = b"".join(pieces)
 
     async def add_part(self, part: AudioPart) -> None:
         if next(self.failures, False):
@@ -112,9 +112,9 @@ async def test_memory_stays_bounded_while_storage_is_away() -> None:
     away = asyncio.Event()
 
     class Away(Storage):
-        async def put(self, key: str, data: bytes) -> None:
+        async def put(self, key: str, *pieces: bytes | memoryview) -> None:
             await away.wait()
-            await super().put(key, data)
+            await super().put(key, *pieces)
 
     storage = Away()
     acks: list[int] = []

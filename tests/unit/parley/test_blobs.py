@@ -21,6 +21,12 @@ async def test_what_was_put_is_there_by_range(blobs: Blobs) -> None:
     assert await blobs.get_range("r/1/a", 2, 5) == b"234"
 
 
+async def test_a_blob_is_its_pieces_one_behind_the_other(blobs: Blobs) -> None:
+    pieces = [memoryview(bytes([number % 256])) for number in range(1500)]
+    await blobs.put("a", *pieces, b"", b"end")
+    assert await blobs.get_range("a", 0, 2000) == b"".join(pieces) + b"end"
+
+
 async def test_a_range_gives_what_the_blob_has_of_it(blobs: Blobs) -> None:
     await blobs.put("a", b"0123")
     await blobs.put("empty", b"")
