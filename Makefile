@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := gateway engine embedded
+SERVICES := gateway engine llm embedded
 .DEFAULT_GOAL := help
 
 .PHONY: help install web run test check browser nginx lock clean

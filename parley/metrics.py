@@ -47,3 +47,12 @@ ENGINE_WAIT_S = Histogram(
     "parley_engine_wait_seconds", "From asking for a decode to its start.", ["lane"], buckets=_LATENCY_S
 )
 ENGINE_AUDIO_SECONDS = Counter("parley_engine_audio_seconds", "Seconds of audio decoded.", ["lane"])
+
+# --- language models
+LLM_CALLS = Counter("parley_llm_calls", "Calls to language models, by how they ended.", ["provider", "outcome"])
+LLM_CALL_S = Histogram(
+    "parley_llm_call_seconds",
+    "Time of one call to a language model.",
+    ["provider"],
+    buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300),
+)

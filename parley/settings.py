@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from parley.errors import SetupError
+from parley.llm.settings import LLMSettings
 
 SETTINGS_FILE = "settings.toml"
 _CLOUDS = frozenset({"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "https", "http"})
@@ -247,6 +248,8 @@ class Settings(BaseSettings):
     """The gateway."""
     engine: EngineSettings = EngineSettings()
     """The stream engine."""
+    llm: LLMSettings = LLMSettings()
+    """Language models."""
     up: UpSettings = UpSettings()
     """`parley up`."""
 
@@ -304,37 +307,51 @@ def load_settings() -> Settings:
         raise SetupError(f"{_settings_file()} cannot be read: {why}.", code="bad_setting") from None
 
 
-def _check_lists() -> None:
+def _check_lists(tree: type[BaseModel] = Settings, prefix: str = "PARLEY_") -> None:
     """Raises SetupError for a list in the environment that is no JSON: pydantic-settings names no setting, no value."""
-    slices = {
-        group: field.default for group, field in Settings.model_fields.items() if isinstance(field.default, _Slice)
-    }
-    for group, defaults in slices.items():
-        for name, field in type(defaults).model_fields.items():
-            variable = f"PARLEY_{group}__{name}".upper()
-            value = next((value for key, value in os.environ.items() if key.upper() == variable), None)
-            if value is None or get_origin(field.annotation) is not tuple:
-                continue
-            try:
-                json.loads(value)
-            except ValueError:
-                raise SetupError(
-                    f'Setting {variable}: a JSON list is wanted, such as ["a", "b"] (given: {value!r}).',
-                    code="bad_setting",
-                ) from None
+    for name, field in tree.model_fields.items():
+        variable = f"{prefix}{name}".upper()
+        if isinstance(field.default, BaseModel):
+            _check_lists(type(field.default), f"{variable}__")
+        value = next((value for key, value in os.environ.items() if key.upper() == variable), None)
+        if value is None or get_origin(field.annotation) is not tuple:
+            continue
+        try:
+            json.loads(value)
+        except ValueError:
+            raise SetupError(f"Setting {variable}: {_no_list([name], value)}.", code="bad_setting") from None
+
+
+def _no_list(place: Sequence[int | str], value: Any) -> str:
+    if _may_hold_a_key(place):
+        return "a JSON list is wanted, see docs/language-models.md"
+    return f'a JSON list is wanted, such as ["a", "b"] (given: {value!r})'
+
+
+def _may_hold_a_key(place: Sequence[int | str]) -> bool:
+    """Whether what stands there is nobody's to see: keys, or what has keys in it."""
+    return "api_keys" in place or place[-1] == "providers" or (isinstance(place[-1], int) and "providers" in place)
 
 
 def _where(place: tuple[int | str, ...]) -> str:
-    """A setting's name as its owner wrote it: a variable, or a table and a key of the file."""
+    """A setting's name as its owner wrote it: a variable, or a table and a key of the file; then, in a list, which
+    entry's what."""
     names = [str(part) for part in takewhile(lambda part: str(part).isidentifier(), place)]
     variable = "PARLEY_" + "__".join(names).upper()
     if not names:
         return "Settings"
+    match place[len(names) :]:
+        case int(number), str(key), *_:
+            entry = f", entry {number + 1}: {key}"
+        case int(number), *_ if names[-1] == "providers":
+            entry = f", entry {number + 1}"
+        case _:
+            entry = ""
     value: Any = None if variable in map(str.upper, os.environ) else _in_file(names)
     if value is None:
-        return f"Setting {variable}"
+        return f"Setting {variable}{entry}"
     table = f"[{'.'.join(names[:-1])}] " if len(names) > 1 else ""
-    return f"{_settings_file()}: {table}{names[-1]}"
+    return f"{_settings_file()}: {table}{names[-1]}{entry}"
 
 
 def _in_file(names: list[str]) -> Any:
@@ -352,10 +369,14 @@ def _what(error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             return "no such setting"
+        case "missing":
+            return "it is missing"
         case "tuple_type":
-            return f'a JSON list is wanted, such as ["a", "b"] (given: {error["input"]!r})'
+            return _no_list(error["loc"], error["input"])
         case "value_error":
             return error["msg"].removeprefix("Value error, ")
+        case _ if not isinstance(error["input"], str | int | float) or _may_hold_a_key(error["loc"]):
+            return error["msg"]
         case _:
             return f"{error['msg']} (given: {error['input']!r})"
 
