@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from batch.extracts import Embeds
 from parley.blobs import Blobs
 from parley.engine_pool import EnginePool
 from parley.events import Events
+from parley.llm.router import Router
 from parley.settings import Settings
 
 
@@ -19,3 +21,6 @@ class Tools:
     blobs: Blobs
     events: Events
     engines: EnginePool
+    models: Router
+    rag: Embeds | None = None
+    """None: there is no rag service."""

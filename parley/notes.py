@@ -1,8 +1,8 @@
 """Notes: what a summary of a recording says, and which segments each part of it rests on. Pure, frozen.
 
-`NotesDraft` is what a summariser writes, a language model or our own extractive one; its JSON schema
-(`NotesDraft.model_json_schema()`) is what a model is asked to fill in. `Notes` is a draft with who wrote it, as it is
-stored and shown. `checked` stands between the two: nothing is kept that rests on segments which do not exist.
+`NotesDraft` is what a summariser writes, a language model (in the form of `batch.notes_form`) or our own extractive
+one. `Notes` is a draft with who wrote it, as it is stored and shown. `checked` stands between the two: nothing is kept
+that rests on segments which do not exist.
 
 Segments are named by `Segment.number`. Times are milliseconds on the recording's clock.
 """
