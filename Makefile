@@ -3,10 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := gateway engine llm embedded
+SERVICES := gateway engine batch llm embedded
 .DEFAULT_GOAL := help
 
-.PHONY: help install web run test check browser nginx lock clean
+.PHONY: help install web run test check browser nginx rabbitmq lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
 web: install ## Build the page
 	@scripts/build-web $(BIN)
 
-test: $(VENV)/.installed-dev web browser nginx ## Run every test
+test: $(VENV)/.installed-dev web browser nginx rabbitmq ## Run every test
 	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
 	@$(BIN)/python -m pytest
 
@@ -45,6 +45,9 @@ browser: $(VENV)/.installed-dev ## Find or install the browser that the browser 
 
 nginx: ## Find or install the nginx that its tests put in front
 	@scripts/find-nginx || true
+
+rabbitmq: ## Find or install the RabbitMQ that its test runs
+	@scripts/find-rabbitmq || true
 
 lock: $(VENV)/.installed-dev ## Renew the lock files from pyproject.toml
 	@scripts/lock $(BIN)

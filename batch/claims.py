@@ -9,7 +9,7 @@ owners, so nothing here filters by owner (invariant 9); a lease says whose step 
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,8 +22,12 @@ from batch.retry import LOST, Decision, decide
 from parley.errors import ParleyError
 from parley.jobs import PRIORITIES, Kind, Message, Priority, StepError
 from parley.store.failures import database_errors
-from parley.store.jobs import ANNOUNCE_AFTER_S
 from parley.store.recordings import recording_uuid, unknown
+
+ANNOUNCE_AFTER_S = 20.0
+"""Seconds that a message has to bring a worker, before another about the same step is sent."""
+BROKER_AWAY = "The message broker does not answer; the job goes on when it is back."
+_REAPER = 0x72656170  # "reap": any one number that all workers agree on
 
 _queries: Any = aiosql.from_path(Path(__file__).parent / "claims.sql", "asyncpg", mandatory_parameters=False)
 
@@ -58,8 +62,13 @@ class Reaped:
 
     step_id: int
     job_id: str
+    owner: str
     name: str
     decision: Decision
+
+
+def _nobody() -> None:
+    """Whom progress is told to at first."""
 
 
 class Lease:
@@ -75,6 +84,8 @@ class Lease:
         self._lease_s = lease_s
         self._luck = luck
         self.step = step
+        self.on_progress: Callable[[], None] = _nobody
+        """Called after each sign of progress that was stored."""
 
     async def heartbeat(self) -> None:
         """A sign of life."""
@@ -89,6 +100,8 @@ class Lease:
         async with database_errors():
             if not await _queries.heartbeat(self._pool, **self._key, **values):
                 await self._refuse(self._pool)
+        if progress is not None:
+            self.on_progress()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -110,7 +123,7 @@ class Lease:
         usage: Mapping[str, Any] | None = None,
         connection: Any | None = None,
     ) -> Message | None:
-        """The step is done, and the next one due: the message to send about it, None where the job succeeded.
+        """The step is done, and the next one due: what a dispatcher will send about it, None where the job succeeded.
 
         `result` is small and fits in JSON. With a `connection` out of `transaction`, it is done together with the rest
         of that, or not at all.
@@ -119,12 +132,7 @@ class Lease:
             position = await _queries.succeed(inside, result=result, usage=_booked(usage), **self._key)
             if position is None:
                 await self._refuse(inside)
-            row = await _queries.make_due(
-                inside,
-                job_id=UUID(self.step.job_id),
-                position=position + 1,
-                announce_after_s=ANNOUNCE_AFTER_S,
-            )
+            row = await _queries.make_due(inside, job_id=UUID(self.step.job_id), position=position + 1)
             return Message(*row) if row else None
 
     async def fail(self, error: StepError, *, usage: Mapping[str, Any] | None = None) -> Decision:
@@ -178,9 +186,15 @@ class Lease:
 class Claims:
     """Every call raises BackendError where PostgreSQL does not answer. `luck` rolls the dice of the waits: [0, 1)."""
 
-    def __init__(self, pool: asyncpg.Pool, luck: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        luck: Callable[[], float] = random.random,
+        announce_after_s: float = ANNOUNCE_AFTER_S,
+    ) -> None:
         self._pool = pool
         self._luck = luck
+        self._announce_after_s = announce_after_s
 
     async def claim(self, kind: Kind, worker: str, lease_s: float) -> Lease | None:
         """The step of this kind whose turn it is: by priority, then of the owner with the fewest running steps of this
@@ -201,11 +215,12 @@ class Claims:
         return Lease(self._pool, _claimed(row), float(lease_s), self._luck) if row else None
 
     async def reap(self, count: int = 100) -> list[Reaped]:
-        """Takes back up to `count` steps whose workers gave no sign until their leases were over.
-
-        `announce` sends messages about them, as about all that is due.
+        """Takes back up to `count` steps whose workers gave no sign until their leases were over; none where another
+        worker is just doing so. Dispatchers hear of them, as of all that is due.
         """
         async with database_errors(), self._pool.acquire() as connection, connection.transaction():
+            if not await _queries.lead(connection, lock=_REAPER):
+                return []
             return await self._reap(connection, step_id=None, count=count)
 
     async def _reap(self, connection: Any, *, step_id: int | None, count: int) -> list[Reaped]:
@@ -215,16 +230,35 @@ class Claims:
     async def _take_back(self, connection: Any, row: asyncpg.Record) -> Reaped:
         decision = decide(LOST, attempt=row["attempt"], delays=0, headway=row["headway"], luck=0.0)
         await _end_attempt(connection, decision, LOST, None, step_id=row["step_id"], fence=row["fence"])
-        return Reaped(row["step_id"], str(row["job_id"]), row["name"], decision)
+        return Reaped(row["step_id"], str(row["job_id"]), row["owner"], row["name"], decision)
 
     async def announce(self, kind: Kind, count: int) -> list[Message]:
-        """Up to `count` messages to send: about steps that are due, by a retry or because a message was lost.
+        """Up to `count` messages to send: about steps that are due now, or whose last message brought nobody.
 
-        Each is named again a minute later, for as long as nobody claims it.
+        Each is named again `announce_after_s` later, for as long as nobody claims it.
         """
         async with database_errors(), self._pool.acquire() as connection:
-            rows = _queries.announce(connection, kind=kind, count=count, announce_after_s=ANNOUNCE_AFTER_S)
+            rows = _queries.announce(connection, kind=kind, count=count, announce_after_s=self._announce_after_s)
             return [Message(*row) async for row in rows]
+
+    async def unsent(self, messages: Iterable[Message]) -> list[tuple[str, str]]:
+        """No message about these could be sent: their jobs are delayed, and say why. Owner and id of those newly so."""
+        ids = [message.step_id for message in messages]
+        async with database_errors(), self._pool.acquire() as connection:
+            rows = _queries.unsent(connection, step_ids=ids, reason=BROKER_AWAY)
+            return [(row["owner"], str(row["id"])) async for row in rows]
+
+    async def sendable_again(self) -> list[tuple[str, str]]:
+        """The broker answers: no job is delayed for its sake any more. Owner and id of those that were."""
+        async with database_errors(), self._pool.acquire() as connection:
+            return [
+                (row["owner"], str(row["id"])) async for row in _queries.sendable_again(connection, reason=BROKER_AWAY)
+            ]
+
+    async def starving(self, kind: Kind, for_s: float) -> bool:
+        """Whether a step of this kind has been due for so many seconds without anybody taking it."""
+        async with database_errors():
+            return bool(await _queries.starving(self._pool, kind=kind, for_s=float(for_s)))
 
 
 async def _end_attempt(

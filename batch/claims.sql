@@ -89,9 +89,8 @@ WHERE id = :step_id AND fence = :fence AND state = 'running'
 RETURNING position;
 
 -- name: make_due^
--- Its message is the caller's; the dispatcher sends another where that one was lost.
 UPDATE job_steps
-SET state = 'queued', not_before = now(), announce_at = now() + make_interval(secs => :announce_after_s)
+SET state = 'queued', not_before = now(), announce_at = now()
 WHERE job_id = :job_id AND position = :position AND state = 'pending'
 RETURNING id, kind;
 
@@ -120,7 +119,7 @@ WHERE id = :step_id AND fence = :fence AND state = 'running'
 RETURNING id;
 
 -- name: expired
-SELECT s.id AS step_id, s.fence, s.job_id, s.name, s.attempt, s.progress >= s.reached + 0.01 AS headway
+SELECT s.id AS step_id, s.fence, s.job_id, s.owner, s.name, s.attempt, s.progress >= s.reached + 0.01 AS headway
 FROM job_steps s JOIN jobs j ON j.id = s.job_id
 WHERE s.state = 'running' AND s.lease_until < now() AND (CAST(:step_id AS bigint) IS NULL OR s.id = :step_id)
 ORDER BY s.lease_until
@@ -136,6 +135,31 @@ WHERE id IN (
     ORDER BY announce_at LIMIT :count FOR UPDATE SKIP LOCKED
 )
 RETURNING id, kind;
+
+-- name: unsent
+-- No message about them could be sent: why nothing happens is said, and the next sweep tries again.
+WITH again AS (
+    UPDATE job_steps SET announce_at = now()
+    WHERE id = ANY(CAST(:step_ids AS bigint[])) AND state IN ('queued', 'waiting')
+    RETURNING job_id
+)
+UPDATE jobs SET delayed = :reason
+WHERE id IN (SELECT job_id FROM again) AND state IN ('queued', 'waiting') AND delayed IS NULL
+RETURNING id, owner;
+
+-- name: sendable_again
+UPDATE jobs SET delayed = NULL WHERE state = 'queued' AND delayed = :reason RETURNING id, owner;
+
+-- name: starving$
+-- Whether a step of this kind has been due for so long, and nobody took it.
+SELECT EXISTS (
+    SELECT FROM job_steps
+    WHERE kind = :kind AND state IN ('queued', 'waiting') AND not_before <= now() - make_interval(secs => :for_s)
+);
+
+-- name: lead$
+-- One reaper at a time. Held until the transaction ends.
+SELECT pg_try_advisory_xact_lock(:lock);
 
 -- name: attach_recording$
 UPDATE jobs j SET recording_id = r.id FROM recordings r

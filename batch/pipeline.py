@@ -5,25 +5,23 @@ A step is a function in a file of `batch/steps/`, registered by its name:
     @step("translate", kind="llm", needs={"transcript"}, gives={"translation"})
     async def translate(context: StepContext) -> StepResult: ...
 
-That file is all it takes. A pipeline is a list of such names; `check` says whether each finds what it needs.
+That file is all it takes. A pipeline is a list of such names; `parley.pipelines` says whether each finds what it needs.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from parley.errors import ClientError
+from parley.errors import ClientError, SetupError
 from parley.jobs import JobOptions, Kind
+from parley.pipelines import Artefact, StepSpec
 from parley.store import Recordings
 
 if TYPE_CHECKING:
     from batch.claims import ClaimedStep, Lease
     from batch.wiring import Tools
-
-Artefact = Literal["source", "audio", "transcript", "translation", "notes", "passages"]
-"""What steps leave behind, and what later ones build on. A recording that is finished has audio and a transcript."""
 
 Write = Callable[[Any], Awaitable[None]]
 """Writes what a step found, on an asyncpg connection."""
@@ -82,14 +80,10 @@ Run = Callable[[StepContext], Awaitable[StepResult]]
 
 
 @dataclass(frozen=True, slots=True)
-class StepType:
-    """A step as it is registered. `kind` is the queue whose workers run it."""
+class StepType(StepSpec):
+    """A step as it is registered."""
 
-    name: str
-    kind: Kind
-    run: Run
-    needs: frozenset[Artefact] = field(default=frozenset())
-    gives: frozenset[Artefact] = field(default=frozenset())
+    run: Run = field(kw_only=True)
 
 
 _registered: dict[str, StepType] = {}
@@ -103,27 +97,24 @@ def step(
     def register(run: Run) -> Run:
         if name in _registered:
             raise ValueError(f"the step {name} is registered twice")
-        _registered[name] = StepType(name, kind, run, frozenset(needs), frozenset(gives))
+        _registered[name] = StepType(name, kind, frozenset(needs), frozenset(gives), run=run)
         return run
 
     return register
 
 
-def step_types() -> Mapping[str, StepType]:
-    """All steps by name: every file of `batch/steps/` is imported."""
+def step_types(modules: Iterable[str] = ()) -> Mapping[str, StepType]:
+    """All steps by name: every file of `batch/steps/` is imported, and these further modules.
+
+    Raises SetupError for a module that cannot be imported.
+    """
     from batch import steps
 
     for module in pkgutil.iter_modules(steps.__path__, f"{steps.__name__}."):
         importlib.import_module(module.name)
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise SetupError(f"The steps of {name!r} (PARLEY_BATCH__STEP_MODULES) cannot be had: {error}.") from None
     return _registered
-
-
-def check(pipeline: Iterable[str], known: Mapping[str, StepType], have: Collection[Artefact]) -> None:
-    """Raises ClientError for a pipeline with an unknown step, or one that needs what no step before it gives."""
-    there = set(have)
-    for name in pipeline:
-        if (found := known.get(name)) is None:
-            raise ClientError(f"There is no step {name!r}; known are {', '.join(sorted(known))}.", code="unknown_step")
-        if missing := found.needs - there:
-            raise ClientError(f"The step {name!r} needs the {' and the '.join(sorted(missing))}.", code="step_order")
-        there |= found.gives

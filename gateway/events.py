@@ -1,11 +1,11 @@
-"""Server-sent events: what happens to one's recordings, as it happens."""
+"""Server-sent events: what happens to one's recordings and jobs, as it happens."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, RootModel
 from spectree import Response as Responses
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from gateway.admission import check_origin, owner_of
 from gateway.openapi import describe
 from gateway.wiring import Gateway
 from parley.errors import BackendError
+from parley.jobs import JobState
 from parley.logs import get_logger
 
 _RETRY_S = 2.0
@@ -31,9 +32,28 @@ class RecordingEvent(BaseModel):
     change: Literal["created", "updated", "deleted"]
 
 
-@describe(resp=Responses(HTTP_200=RecordingEvent), tags=["events"])
+class JobEvent(BaseModel):
+    """The data of an event named `job`. `remaining_s` is null where it is not known."""
+
+    model_config = ConfigDict(frozen=True)
+    job_id: str
+    recording_id: str | None
+    state: JobState
+    delayed: str | None
+    step: str | None
+    stage: str | None
+    percent: int
+    remaining_s: float | None
+
+
+class EventBody(RootModel[RecordingEvent | JobEvent]):
+    """The data of an event."""
+
+
+@describe(resp=Responses(HTTP_200=EventBody), tags=["events"])
 async def events(request: Request) -> Response:
-    """A stream of `recording` events (text/event-stream). `Last-Event-ID` catches up with what came meanwhile."""
+    """A stream of `recording` and `job` events (text/event-stream). `Last-Event-ID` catches up with what came
+    meanwhile."""
     gateway: Gateway = request.app.state.gateway
     check_origin(request, gateway.settings.allowed_origins)
     stream = _stream(gateway, owner_of(request), request.headers.get("last-event-id"))
@@ -47,8 +67,7 @@ async def _stream(gateway: Gateway, owner: str, last_id: str | None) -> AsyncIte
             async for event in gateway.events.follow(owner, last_id):
                 if event is not None:
                     last_id = event.id
-                    data = json.dumps({"recording_id": event.recording_id, "change": event.kind})
-                    yield ServerSentEvent(data, event="recording", id=event.id)
+                    yield ServerSentEvent(json.dumps(event.data), event=event.topic, id=event.id)
         except BackendError as error:
             _log.warning("events are away", error=error.message)
             await asyncio.sleep(_RETRY_S)

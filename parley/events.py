@@ -4,9 +4,10 @@ Events are a courtesy: with Redis away they are dropped (and that is logged), an
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -14,19 +15,26 @@ from redis.exceptions import RedisError
 from parley.errors import BackendError
 from parley.logs import get_logger
 
-_KEPT = 1000
+_KEPT = 5000
+"""Of one owner, about: of a hundred jobs that run at once the last minute."""
 _BLOCK_MS = 15_000
 _PUBLISH_TIMEOUT_S = 1.0
 _log = get_logger(__name__)
 
 
+Topic = Literal["recording", "job"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`id` orders events and is what a reader resumes from; `kind` names what happened to `recording_id`."""
+    """`id` orders events and is what a reader resumes from; `data` is what is told of a recording or a job.
+
+    recording: `{recording_id, change}` · job: as `parley.job_events.job_event` makes it
+    """
 
     id: str
-    kind: str
-    recording_id: str
+    topic: Topic
+    data: Mapping[str, Any]
 
 
 class Events:
@@ -35,13 +43,19 @@ class Events:
 
     async def publish(self, owner: str, kind: str, recording_id: str) -> None:
         """Tells whoever watches that `kind` (created, updated, deleted) happened to a recording. Never waits long."""
+        await self._add(owner, "recording", {"recording_id": recording_id, "change": kind})
+
+    async def publish_job(self, owner: str, data: Mapping[str, Any]) -> None:
+        """Tells whoever watches how a job is. Never waits long."""
+        await self._add(owner, "job", data)
+
+    async def _add(self, owner: str, topic: Topic, data: Mapping[str, Any]) -> None:
+        entry: Any = {"topic": topic, "data": json.dumps(data)}
         try:
             async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
-                await self._redis.xadd(
-                    _key(owner), {"kind": kind, "recording_id": recording_id}, maxlen=_KEPT, approximate=True
-                )
+                await self._redis.xadd(_key(owner), entry, maxlen=_KEPT, approximate=True)
         except (RedisError, OSError, TimeoutError) as error:
-            _log.warning("event dropped", kind=kind, recording_id=recording_id, error=str(error))
+            _log.warning("event dropped", topic=topic, error=str(error), **data)
 
     async def follow(self, owner: str, last_id: str | None = None) -> AsyncIterator[Event | None]:
         """Events after `last_id` (or from now on), for ever; None now and then, when nothing came.
@@ -58,7 +72,7 @@ class Events:
                     continue
                 for entry_id, fields in streams[0][1]:
                     position = entry_id
-                    yield Event(entry_id, fields["kind"], fields["recording_id"])
+                    yield _event(entry_id, fields)
         except (RedisError, OSError) as error:
             raise BackendError(f"Redis does not answer: {error}.", code="events_unavailable") from error
 
@@ -72,6 +86,12 @@ class Events:
             await self._redis.ping()
         except (RedisError, OSError) as error:
             raise BackendError(f"Redis does not answer: {error}.", code="events_unavailable") from error
+
+
+def _event(entry_id: str, fields: Mapping[str, str]) -> Event:
+    if "topic" not in fields:  # written before there were topics
+        return Event(entry_id, "recording", {"recording_id": fields["recording_id"], "change": fields["kind"]})
+    return Event(entry_id, "job" if fields["topic"] == "job" else "recording", json.loads(fields["data"]))
 
 
 def _key(owner: str) -> str:

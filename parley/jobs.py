@@ -16,6 +16,7 @@ JobState = Literal["queued", "running", "waiting", "succeeded", "failed", "dead"
 StepState = Literal["pending", "queued", "running", "waiting", "succeeded", "failed", "dead", "cancelled"]
 ErrorClass = Literal["retryable", "permanent", "quota", "delayed", "lost"]
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """The first goes first; the database keeps the index."""
 

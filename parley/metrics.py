@@ -56,3 +56,21 @@ LLM_CALL_S = Histogram(
     ["provider"],
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300),
 )
+
+# --- batch workers
+BATCH_STEPS = Counter(
+    "parley_batch_steps",
+    "Runs of steps by how they ended: succeeded, waiting, failed, dead, released, lease_lost, cancelled, deleted.",
+    ["step", "ending"],
+)
+BATCH_STEP_S = Histogram(
+    "parley_batch_step_seconds",
+    "Time of one run of a step.",
+    ["step"],
+    buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200),
+)
+BATCH_RUNNING = Gauge("parley_batch_running", "Steps that run in this worker.", ["kind"])
+BATCH_HEARD = Counter("parley_batch_messages_heard", "Messages of the broker that came.", ["kind"])
+BATCH_SENT = Counter("parley_batch_messages_sent", "Messages that the broker took.", ["kind"])
+BATCH_REAPED = Counter("parley_batch_reaped", "Steps taken back from workers that gave no sign.", ["step"])
+BATCH_BROKER_UP = Gauge("parley_batch_broker_up", "1 while the broker takes messages, 0 while it does not.")

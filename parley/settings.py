@@ -70,6 +70,26 @@ def _names_storage(parts: SplitResult) -> bool:
             return parts.scheme in _CLOUDS and bool(parts.netloc)
 
 
+_BROKERS = frozenset({"redis", "rediss", "amqp", "amqps", "pyamqp"})
+_PIPELINES: dict[str, tuple[str, ...]] = {
+    "upload": ("transcribe", "summarise", "index", "notify"),
+    "import": ("fetch", "transcribe", "summarise", "index", "notify"),
+    "live": ("summarise", "index", "notify"),
+}
+
+
+def _names_broker(parts: SplitResult) -> bool:
+    match parts.scheme:
+        case "unix":
+            return bool(parts.path)
+        case "sqs":
+            return True
+        case "gcpubsub":
+            return parts.netloc == "projects" and len(parts.path) > 1
+        case _:
+            return parts.scheme in _BROKERS and parts.port != 0
+
+
 class SegmenterSettings(_Slice):
     """Where speech begins and ends (endpointing)."""
 
@@ -207,6 +227,60 @@ class EngineSettings(_Slice):
     """Seconds of one segment at most; a gateway cuts a second before, at the latest."""
 
 
+class BatchSettings(_Slice):
+    """The workers of the batch path: from a file or a finished recording to notes."""
+
+    broker_url: str = ""
+    """Message broker: `redis://…`, `rediss://…`, `unix://…`, `amqp://…`, `amqps://…`, `sqs://`,
+    `gcpubsub://projects/ID`. Empty: `redis_url`."""
+    queues: tuple[Literal["stt", "llm", "index", "notify"], ...] = Field(
+        default=("stt", "llm", "index", "notify"), min_length=1
+    )
+    """Kinds of steps that `python -m batch` runs (`celery -A batch worker` is told by `-Q`)."""
+    concurrency: int = Field(default=4, ge=1, le=256)
+    """Steps of each kind that one worker runs at the same time."""
+    host: str = "127.0.0.1"
+    """Address of a worker's `/healthz`, `/readyz` and `/metrics`."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port of these; 0: none."""
+    lease_s: float = Field(default=90.0, ge=1)
+    """Seconds without a sign of life from a worker after which others may take its step."""
+    heartbeat_s: float = Field(default=20.0, gt=0)
+    """Seconds between two signs of life."""
+    longest_step_s: float = Field(default=21_600.0, gt=0)
+    """Seconds that one run of a step may take; then it is stopped, and tried again."""
+    sweep_s: float = Field(default=5.0, gt=0)
+    """Seconds between two looks for steps that are due and for workers that are gone."""
+    announce_after_s: float = Field(default=20.0, gt=0)
+    """Seconds that a message about a step has to bring a worker, before another is sent: a broker may lose it."""
+    deaf_after_s: float = Field(default=60.0, gt=0)
+    """Seconds for which a worker with room hears nothing of steps that are due, though the broker takes messages about
+    them; then it counts as deaf, stops, and is started again."""
+    stop_s: float = Field(default=10.0, gt=0)
+    """Seconds that a worker which is asked to stop has to give back its steps."""
+    step_modules: tuple[str, ...] = ()
+    """Python modules with further steps, beside the files of `batch/steps/`."""
+    pipelines: dict[str, tuple[str, ...]] = Field(default=_PIPELINES)
+    """Pipelines by name, as JSON: the steps, in order. `upload`, `import` and `live` are what is done with a file, an
+    address, and a live recording that ended; they are there unless they are said otherwise."""
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker(cls, url: str) -> str:
+        return _checked_url(url, _names_broker, "redis://127.0.0.1:6379/0 or amqp://user@127.0.0.1//")
+
+    @field_validator("pipelines")
+    @classmethod
+    def _with_built_in(cls, given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {**_PIPELINES, **given}
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.heartbeat_s > self.lease_s / 2:
+            raise ValueError(f"heartbeat_s is above half of lease_s, {self.lease_s:g}: one that is late loses the step")
+        return self
+
+
 class UpSettings(_Slice):
     """What `parley up` starts on this machine."""
 
@@ -214,6 +288,8 @@ class UpSettings(_Slice):
     """Gateways. Without nginx the second listens on the port after the first's, and so on."""
     engines: int = Field(default=1, ge=1, le=64)
     """Engines, each with the model in its memory and its share of the cores."""
+    workers: int = Field(default=1, ge=0, le=64)
+    """Workers of the batch path; 0: they run elsewhere."""
     nginx: bool | None = None
     """Whether nginx stands before the gateways, so that there is one address. Unset: with several, where it is
     installed."""
@@ -250,6 +326,8 @@ class Settings(BaseSettings):
     """The stream engine."""
     llm: LLMSettings = LLMSettings()
     """Language models."""
+    batch: BatchSettings = BatchSettings()
+    """The batch workers."""
     up: UpSettings = UpSettings()
     """`parley up`."""
 

@@ -53,6 +53,9 @@ def up(
     engines: Annotated[
         int | None, typer.Option(min=1, max=64, help="Engines; they share the cores. (Default: 1.)")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=64, help="Workers of the batch path; 0: they run elsewhere. (Default: 1.)")
+    ] = None,
     with_nginx: Annotated[
         bool | None,
         typer.Option(
@@ -61,13 +64,13 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start Parley on this machine: database, queue, engines and gateways, in one command. Ctrl-C stops it.
+    """Start Parley on this machine: database, queue, engines, workers and gateways, in one command. Ctrl-C stops it.
 
     A part whose URL is set is used where it is and not started here: PARLEY_DATABASE_URL, PARLEY_REDIS_URL,
     PARLEY_BLOB_URL, PARLEY_GATEWAY__ENGINE_URLS.
     """
     listener = {"host": host, "port": port}
-    parts = {"gateways": gateways, "engines": engines, "nginx": with_nginx}
+    parts = {"gateways": gateways, "engines": engines, "workers": workers, "nginx": with_nginx}
     raise typer.Exit(run(data=data, open_browser=open_browser, gateway=listener, up=parts))
 
 
@@ -200,6 +203,7 @@ def _site(settings: Settings, data: Path, socket_folder: Path, doors: ExitStack,
         sockets=socket_folder,
         gateways=gateways,
         engines=_places(stack, "127.0.0.1", engines, alone=len(engines) == 1),
+        workers=_places(stack, "127.0.0.1", [0] * settings.up.workers, alone=settings.up.workers == 1),
         proxy=proxy,
         secret_key=settings.secret_key or folder.secret(data),
     )

@@ -61,6 +61,7 @@ class Site:
     sockets: Path
     gateways: tuple[Place, ...]
     engines: tuple[Place, ...]
+    workers: tuple[Place, ...] = ()
     proxy: Place | None = None
     secret_key: str
 
@@ -73,7 +74,7 @@ class Site:
     def places(self) -> dict[str, str]:
         """The address of each service, by the name of its part."""
         named = {"nginx": self.proxy} if self.proxy else {}
-        for kin, places in (("engine", self.engines), ("gateway", self.gateways)):
+        for kin, places in (("engine", self.engines), ("worker", self.workers), ("gateway", self.gateways)):
             named |= {numbered(kin, index): place for index, place in enumerate(places)}
         return {name: place.address for name, place in named.items()}
 
@@ -84,6 +85,7 @@ class Services:
 
     gateway: tuple[str, ...] = (sys.executable, "-m", "gateway")
     engine: tuple[str, ...] = (sys.executable, "-m", "stream_engine")
+    worker: tuple[str, ...] = (sys.executable, "-m", "batch")
     migrate: Callable[[str], Awaitable[None]]
 
 
@@ -102,9 +104,15 @@ def build_parts(settings: Settings, site: Site, services: Services) -> tuple[Par
     if starts_engine(settings):
         parts += engine_parts(settings, site, services, env)
     beside = tuple(dict.fromkeys(part.kin for part in parts))
+
+    async def migrate() -> None:
+        await services.migrate(env["PARLEY_DATABASE_URL"])
+
+    up_to_date = once(migrate)
+    parts += worker_parts(site, services, env, needs=stores, before=up_to_date)
     if site.proxy:
         parts.append(nginx_part(site, site.proxy))
-    return (*parts, *gateway_parts(settings, site, services, env, needs=stores, beside=beside))
+    return (*parts, *gateway_parts(settings, site, services, env, needs=stores, before=up_to_date, beside=beside))
 
 
 def starts_engine(settings: Settings) -> bool:
@@ -138,7 +146,8 @@ def shares(cores: int, count: int) -> list[int]:
 
 
 def postgres_part(site: Site) -> Part:
-    cluster = postgres.Cluster(site.data / "postgres", postgres.socket_folder(site.sockets), len(site.gateways))
+    sockets = postgres.socket_folder(site.sockets)
+    cluster = postgres.Cluster(site.data / "postgres", sockets, len(site.gateways), len(site.workers))
     return Part(
         name="postgres",
         title="PostgreSQL",
@@ -192,14 +201,11 @@ def gateway_parts(
     env: dict[str, str],
     *,
     needs: tuple[str, ...],
+    before: Hook,
     beside: tuple[str, ...],
 ) -> list[Part]:
     """The gateways. `beside`: the kinds of parts that speak for themselves while they are not ready."""
-
-    async def migrate() -> None:
-        await services.migrate(env["PARLEY_DATABASE_URL"])
-
-    before, hosts = once(migrate), _hosts_behind(settings, site)
+    hosts = _hosts_behind(settings, site)
     return [
         replace(
             _service_part(
@@ -215,6 +221,28 @@ def gateway_parts(
             check=ServiceReady(place.address, silent_about=beside),
         )
         for index, place in enumerate(site.gateways)
+    ]
+
+
+def worker_parts(
+    site: Site, services: Services, env: dict[str, str], *, needs: tuple[str, ...], before: Hook
+) -> list[Part]:
+    """The workers of the batch path. One that is asked to stop gives its steps back."""
+    return [
+        replace(
+            _service_part(
+                "worker",
+                index,
+                place,
+                services.worker,
+                env | {"PARLEY_BATCH__HOST": place.bind, "PARLEY_BATCH__PORT": str(place.port)},
+                stop_timeout_s=20.0,
+            ),
+            needs=needs,
+            before=before,
+            check=ServiceReady(place.address, silent_about=("database", "broker")),
+        )
+        for index, place in enumerate(site.workers)
     ]
 
 

@@ -37,7 +37,7 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
 }
 POOL_SIZE = 10
-"""Connections of one gateway at most: the default of `parley.store.connect`."""
+"""Connections of one gateway or one worker at most: the default of `parley.store.connect`."""
 RESERVE = 40
 """Connections for whatever else: migrations, health checks, a person with psql, PostgreSQL's own three, and those of
 gateways that were killed, until PostgreSQL notices."""
@@ -93,18 +93,19 @@ def url(sockets: Path) -> str:
     return f"postgresql://postgres@/{DATABASE}?host={socket_folder(sockets)}"
 
 
-def connections(gateways: int) -> int:
-    """How many PostgreSQL must take where so many gateways use it."""
-    return POOL_SIZE * gateways + RESERVE
+def connections(gateways: int, workers: int = 0) -> int:
+    """How many PostgreSQL must take where so many gateways and workers use it. A worker listens on one more."""
+    return POOL_SIZE * (gateways + workers) + workers + RESERVE
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One database cluster in `folder`, with its socket in `sockets`, for so many `gateways`."""
+    """One database cluster in `folder`, with its socket in `sockets`, for so many `gateways` and `workers`."""
 
     folder: Path
     sockets: Path
     gateways: int = 1
+    workers: int = 0
 
     @cached_property
     def account(self) -> Account | None:
@@ -127,7 +128,7 @@ class Cluster:
     def command(self) -> tuple[str, ...]:
         settings = {
             **SETTINGS,
-            "max_connections": str(connections(self.gateways)),
+            "max_connections": str(connections(self.gateways, self.workers)),
             "unix_socket_directories": str(self.sockets),
         }
         words = (word for name, value in settings.items() for word in ("-c", f"{name}={value}"))

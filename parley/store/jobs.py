@@ -18,14 +18,11 @@ from parley.store.recordings import recording_uuid, unknown
 
 _queries: Any = aiosql.from_path(Path(__file__).parent / "jobs.sql", "asyncpg", mandatory_parameters=False)
 
-ANNOUNCE_AFTER_S = 60.0
-"""Seconds that a message has to bring a worker, before another about the same step is sent."""
-
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """A job that was made, and the message to send once the transaction is committed; or, with no message, the job
-    that was there already: of the same request, or (`same_content`) of the same audio with the same settings.
+    """A job that was made, with the message that a dispatcher will send; or, with no message, the job that was there
+    already: of the same request, or (`same_content`) of the same audio with the same settings.
     """
 
     job_id: str
@@ -45,7 +42,8 @@ async def enqueue(
     idempotency_key: str | None = None,
     content_key: str | None = None,
 ) -> Enqueued:
-    """Makes a job of `steps` on an asyncpg connection, in the caller's transaction: it is there exactly if the rest is.
+    """Makes a job of `steps` on an asyncpg connection, in the caller's transaction: it is there exactly if the rest is,
+    and workers hear of it the moment that is committed.
 
     A job of the same owner with this `idempotency_key`, whatever became of it, or with this `content_key`, living or
     succeeded, is returned in its place. Raises NotFound for a recording that is not the owner's, ClientError for steps
@@ -92,7 +90,6 @@ async def _insert_steps(
         priority=PRIORITIES.index(priority),
         pipeline=[step.name for step in steps],
         kinds=[step.kind for step in steps],
-        announce_after_s=ANNOUNCE_AFTER_S,
     )
     first, *_later = [Message(*row) async for row in rows]
     return first
@@ -158,7 +155,7 @@ class Jobs:
             await _queries.delay_job(self._pool, owner=self._owner, id=_job_uuid(job_id), reason=reason)
 
     async def replay(self, job_ids: Iterable[str]) -> dict[str, Message]:
-        """Gives dead letters all their attempts again, from the step that died; the messages to send, by job.
+        """Gives dead letters all their attempts again, from the step that died; the messages that will be sent, by job.
 
         What is not dead is passed over; and so is a job whose audio another job has made its own since.
         """
@@ -174,7 +171,7 @@ class Jobs:
             try:
                 async with connection.transaction():
                     await _queries.lock_job(connection, **key)
-                    row = await _queries.replay_step(connection, announce_after_s=ANNOUNCE_AFTER_S, **key)
+                    row = await _queries.replay_step(connection, **key)
             except asyncpg.UniqueViolationError:
                 return None
         return Message(*row) if row else None

@@ -12,10 +12,9 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: insert_steps
--- The first is due at once, and its message is the caller's; the dispatcher sends another where that one was lost.
-INSERT INTO job_steps (job_id, position, owner, priority, name, kind, state, announce_at)
-SELECT :id, number - 1, :owner, :priority, name, kind, CASE number WHEN 1 THEN 'queued' ELSE 'pending' END,
-       now() + make_interval(secs => :announce_after_s)
+-- The first is due at once; a trigger tells the dispatchers.
+INSERT INTO job_steps (job_id, position, owner, priority, name, kind, state)
+SELECT :id, number - 1, :owner, :priority, name, kind, CASE number WHEN 1 THEN 'queued' ELSE 'pending' END
 FROM unnest(CAST(:pipeline AS text[]), CAST(:kinds AS text[])) WITH ORDINALITY AS step (name, kind, number)
 ORDER BY number
 RETURNING id, kind;
@@ -67,7 +66,7 @@ UPDATE jobs SET delayed = :reason WHERE id = :id AND owner = :owner AND state IN
 -- name: replay_step^
 UPDATE job_steps
 SET state = 'queued', attempt = 0, delays = 0, reached = 0, finished_at = NULL,
-    not_before = now(), announce_at = now() + make_interval(secs => :announce_after_s)
+    not_before = now(), announce_at = now()
 WHERE job_id = :id AND owner = :owner AND state = 'dead'
 RETURNING id, kind;
 

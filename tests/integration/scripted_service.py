@@ -1,4 +1,4 @@
-"""Stands in for the gateway or the engine under `parley up`.
+"""Stands in for the gateway, the engine or a worker (`batch`) under `parley up`.
 
     NAME [--fails STATUS] [--says TEXT] [--ignores-stop] [--fd N]
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from batch.claims import Claims, Lease, LeaseLost
+from batch.claims import BROKER_AWAY, Claims, Lease, LeaseLost
+from batch.dispatcher import DUE, LOST
 from batch.retry import MOST_ATTEMPTS, Decision
 from parley import store
 from parley.embedded.server import RunningServer
@@ -314,11 +315,12 @@ async def test_a_worker_that_stops_gives_its_step_back(pool: asyncpg.Pool, claim
     assert (again.step.attempt, again.step.fence) == (1, 2)
 
 
-async def test_a_lost_message_is_sent_again_once_a_minute(pool: asyncpg.Pool, claims: Claims) -> None:
+async def test_a_message_is_sent_at_once_and_again_where_it_brought_nobody(pool: asyncpg.Pool, claims: Claims) -> None:
     message = (await make_job(pool)).message
-    assert await claims.announce("stt", 10) == [], "the first one is on its way"
-    await pool.execute("UPDATE job_steps SET announce_at = now()")
     assert await claims.announce("llm", 10) == []
+    assert await claims.announce("stt", 10) == [message]
+    assert await claims.announce("stt", 10) == [], "it is on its way"
+    await pool.execute("UPDATE job_steps SET announce_at = now()")
     assert await claims.announce("stt", 10) == [message]
     assert await claims.announce("stt", 10) == []
     await pool.execute("UPDATE job_steps SET announce_at = now()")
@@ -340,6 +342,46 @@ async def test_announcements_are_bounded_and_go_round(pool: asyncpg.Pool, claims
     first, second = await claims.announce("stt", 3), await claims.announce("stt", 3)
     assert (len(first), len(second)) == (3, 2)
     assert set(first + second) == set(made)
+
+
+async def test_a_job_whose_message_cannot_be_sent_says_so_until_it_can(pool: asyncpg.Pool, claims: Claims) -> None:
+    made = await make_job(pool)
+    [message] = await claims.announce("stt", 10)
+    assert await claims.unsent([message]) == [("alice", made.job_id)]
+    assert (await Jobs(pool, "alice").get(made.job_id)).delayed == BROKER_AWAY
+    assert await claims.announce("stt", 10) == [message], "it is tried again"
+    assert await claims.unsent([message]) == [], "it was said already"
+    assert await claims.sendable_again() == [("alice", made.job_id)]
+    assert (await Jobs(pool, "alice").get(made.job_id)).delayed is None
+
+
+async def test_a_step_starves_that_is_due_for_long_without_anybody_taking_it(
+    pool: asyncpg.Pool, claims: Claims
+) -> None:
+    await make_job(pool)
+    assert [await claims.starving("stt", 60), await claims.starving("llm", 0)] == [False, False]
+    await pool.execute("UPDATE job_steps SET not_before = now() - interval '61 s'")
+    assert await claims.starving("stt", 60)
+    await claimed(claims)
+    assert not await claims.starving("stt", 60)
+
+
+async def test_listeners_hear_of_what_is_due_and_of_what_is_taken_away(pool: asyncpg.Pool, claims: Claims) -> None:
+    heard: list[tuple[str, str]] = []
+    async with pool.acquire() as connection:
+        for channel in (DUE, LOST):
+            await connection.add_listener(channel, lambda _c, _p, on, said: heard.append((on, said)))
+        job_id = (await make_job(pool)).job_id
+        lease = await claimed(claims)
+        await lease.succeed()
+        step = (await claimed(claims, "llm")).step
+        await Jobs(pool, "alice").cancel(job_id)
+        other = await make_job(pool)
+        doomed = (await claimed(claims)).step
+        await Jobs(pool, "alice").delete(other.job_id)
+        await connection.execute("SELECT 1")
+        await connection.reset()
+    assert heard == [(DUE, "stt"), (DUE, "llm"), (LOST, str(step.step_id)), (DUE, "stt"), (LOST, str(doomed.step_id))]
 
 
 async def test_a_step_says_which_recording_it_made(pool: asyncpg.Pool, claims: Claims) -> None:

@@ -23,7 +23,7 @@ from parley.embedded.folder import end_leftovers
 from parley.embedded.server import RunningServer, running_server
 
 UP = (sys.executable, "-m", "tests.integration.scripted_up")
-PARTS = ("postgres", "redis", "engine", "gateway")
+PARTS = ("postgres", "redis", "engine", "worker", "gateway")
 
 
 @pytest.fixture
@@ -154,11 +154,12 @@ def test_parts_stop_in_order_and_leave_nothing(used: Path) -> None:
     assert "Stopping. Press Ctrl-C again to stop by force." in said(used)
     assert [line.split()[0] for line in said(used) if line.endswith("stopping")] == [
         "Gateway",
+        "Worker",
         "Engine",
         "Redis",
         "PostgreSQL",
     ]
-    assert events(used)[-2:] == ["gateway stopped", "engine stopped"]
+    assert events(used)[-3:] == ["gateway stopped", "batch stopped", "engine stopped"]
     assert not alive(before)
     assert not sockets.exists()
     assert "database system is shut down" in (used / "logs" / "postgres.log").read_text()
@@ -328,7 +329,7 @@ def test_a_deep_data_folder_works(data: Path) -> None:
 
 def test_a_part_whose_url_is_set_is_not_started(used: Path) -> None:
     with running_server(used, command=UP, env={"PARLEY_REDIS_URL": "redis://redis.example/0"}):
-        assert set(pids(used)) == {"postgres", "engine", "gateway"}
+        assert set(pids(used)) == {"postgres", "engine", "worker", "gateway"}
         assert json.loads((used / "gateway.env").read_text())["PARLEY_REDIS_URL"] == "redis://redis.example/0"
 
 
@@ -339,7 +340,7 @@ def test_settings_for_another_postgresql_do_not_disturb_ours(used: Path) -> None
 
 def test_several_of_a_service_each_have_an_address_and_a_process_of_their_own(used: Path) -> None:
     with running_server(used, command=UP, gateways=2, engines=2) as server:
-        assert list(server.places) == ["engine", "engine-2", "gateway", "gateway-2"]
+        assert list(server.places) == ["engine", "engine-2", "worker", "gateway", "gateway-2"]
         assert server.base_urls == (server.places["gateway"], server.places["gateway-2"])
         for name, place in server.places.items():
             assert httpx.get(f"{place}/readyz").json()["pid"] == server.pid(name)
@@ -349,7 +350,7 @@ def test_several_of_a_service_each_have_an_address_and_a_process_of_their_own(us
                 server.places["engine"],
                 server.places["engine-2"],
             ]
-    assert events(used)[-4:] == [*["gateway stopped"] * 2, *["engine stopped"] * 2]
+    assert events(used)[-5:] == [*["gateway stopped"] * 2, "batch stopped", *["engine stopped"] * 2]
 
 
 def test_gateways_take_one_port_after_the_other(used: Path) -> None:

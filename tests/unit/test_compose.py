@@ -25,7 +25,7 @@ from parley.settings import Settings, load_settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose" / "compose.yaml"
 DOCKERFILES = sorted((ROOT / "compose").glob("*.Dockerfile"))
-OURS = ("gateway", "migrate", "engine", "engine-gpu")
+OURS = ("gateway", "worker", "migrate", "engine", "engine-gpu")
 SECRETS = {"PARLEY_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_USER", "MINIO_PASSWORD"}
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 
@@ -158,10 +158,10 @@ def test_what_is_published_is_nginx_alone() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx"]
 
 
-def test_stores_are_reached_by_gateways_only() -> None:
+def test_stores_are_reached_by_gateways_and_workers_only() -> None:
     assert read()["networks"]["stores"] == {"internal": True}
     inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
-    assert inside == {"postgres", "redis", "minio", "bucket", "qdrant", "gateway", "migrate"}
+    assert inside == {"postgres", "redis", "minio", "bucket", "qdrant", "gateway", "worker", "migrate"}
 
 
 async def client_as_seen(peer: str, forwarded_for: str) -> str:
@@ -191,10 +191,12 @@ async def test_gateways_believe_nginx_alone_who_a_client_is() -> None:
         assert await client_as_seen(elsewhere, "192.0.2.7") == elsewhere
 
 
-def test_postgresql_has_connections_for_as_many_gateways_as_the_example_starts() -> None:
+def test_postgresql_has_connections_for_as_many_gateways_and_workers_as_the_example_starts() -> None:
     allowed = SERVICES["postgres"]["command"][-1]
     assert interpolated(allowed) == f"max_connections={example()['POSTGRES_CONNECTIONS']}"
-    assert int(example()["POSTGRES_CONNECTIONS"]) >= postgres.connections(int(example()["GATEWAYS"]))
+    assert int(example()["POSTGRES_CONNECTIONS"]) >= postgres.connections(
+        int(example()["GATEWAYS"]), int(example()["WORKERS"])
+    )
 
 
 def test_the_file_of_a_long_recording_does_not_lie_in_the_memory_of_a_gateway() -> None:
@@ -224,8 +226,9 @@ def test_what_stays_up_is_watched_limited_and_started_again(service: str) -> Non
     assert built or definition["healthcheck"]["test"]
 
 
-def test_a_gateway_has_time_to_drain() -> None:
+def test_a_gateway_has_time_to_drain_and_a_worker_to_give_its_steps_back() -> None:
     assert int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s")) > 11
+    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > Settings().batch.stop_s + 5
 
 
 def test_what_is_waited_for_is_there_and_says_whether_it_is_healthy() -> None:
@@ -305,6 +308,7 @@ def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(path: Path) ->
     ("lock", "modules"),
     [
         ("gateway", "gateway.__main__, gateway.silero, parley.cli, parley.store"),
+        ("batch", "batch.__main__, batch.celery"),
         # parley.cli: `parley models use` brings a model in where there is no network.
         ("engine", "stream_engine.__main__, stream_engine.recognizers.faster_whisper, parley.cli"),
     ],

@@ -1,0 +1,101 @@
+"""Tells a job's owner how it is: at once when its state changes, at most once a second while it runs.
+
+Whoever changes a job says so here and goes on: what is told is what PostgreSQL says at that moment, so several changes
+may be told as one. Nothing that goes wrong here fails anything.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+
+import asyncpg
+
+from parley.errors import BackendError, NotFound
+from parley.events import Events
+from parley.jobs import Job, Rate, outlook
+from parley.logs import get_logger
+from parley.store.jobs import Jobs, step_rates
+
+_PROGRESS_S = 1.0
+_RATES_S = 60.0
+"""Seconds for which the measured rates of steps are good."""
+_log = get_logger(__name__)
+
+
+def job_event(job: Job, rates: Mapping[str, Rate]) -> dict[str, Any]:
+    """What an event says of a job; `remaining_s` is None where that is not known."""
+    ahead = outlook(job, rates)
+    return {
+        "job_id": job.id,
+        "recording_id": job.recording_id,
+        "state": job.state,
+        "delayed": job.delayed,
+        "step": ahead.step,
+        "stage": ahead.stage,
+        "percent": ahead.percent,
+        "remaining_s": None if ahead.remaining_s is None else round(ahead.remaining_s, 1),
+    }
+
+
+class JobEvents:
+    """`run` tells what was said by `changed` and `progressed`, for as long as it runs."""
+
+    def __init__(self, pool: asyncpg.Pool, events: Events, clock: Callable[[], float] = monotonic) -> None:
+        self._pool = pool
+        self._events = events
+        self._clock = clock
+        self._due: dict[tuple[str, str], float] = {}
+        self._told: dict[tuple[str, str], float] = {}
+        self._wake = asyncio.Event()
+        self._rates: dict[str, Rate | None] = {}
+        self._rates_at = float("-inf")
+
+    def changed(self, owner: str, job_id: str) -> None:
+        """The job is in another state."""
+        self._tell_at(owner, job_id, self._clock())
+
+    def progressed(self, owner: str, job_id: str) -> None:
+        """The job got further."""
+        self._tell_at(owner, job_id, self._told.get((owner, job_id), float("-inf")) + _PROGRESS_S)
+
+    def _tell_at(self, owner: str, job_id: str, at: float) -> None:
+        self._due[owner, job_id] = min(at, self._due.get((owner, job_id), at))
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self._clock()
+            for key in [key for key, at in self._due.items() if at <= now]:
+                del self._due[key]
+                self._told[key] = now
+                await self.tell(*key)
+            self._told = {key: at for key, at in self._told.items() if at > now - _PROGRESS_S}
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until something is due or something new is said."""
+        wait_s = max(0.0, min(self._due.values()) - self._clock()) if self._due else None
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def tell(self, owner: str, job_id: str) -> None:
+        """How the job is, now. A job that is gone is told of by whoever deleted it."""
+        try:
+            job = await Jobs(self._pool, owner).get(job_id)
+            await self._events.publish_job(owner, job_event(job, await self._known_rates(job)))
+        except NotFound:
+            pass
+        except BackendError as error:
+            _log.warning("event dropped", job=job_id, error=error.message)
+
+    async def _known_rates(self, job: Job) -> Mapping[str, Rate]:
+        if self._clock() - self._rates_at > _RATES_S:
+            self._rates, self._rates_at = {}, self._clock()
+        if missing := [name for name in job.pipeline if name not in self._rates]:
+            self._rates |= {**dict.fromkeys(missing), **await step_rates(self._pool, missing)}
+        return {name: rate for name, rate in self._rates.items() if rate is not None}
