@@ -7,6 +7,7 @@ Visitors come and go, a bounded number at once. Each speaks a sentence or two at
 import argparse
 import asyncio
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -137,11 +138,13 @@ class Soak:
         return Sample(round(at_s, 1), held, connections)
 
     async def _rest(self) -> None:
-        """Until the server has closed what was left open."""
-        deadline = time.monotonic() + _REST_TIMEOUT_S
-        while await self._ask("SELECT count(*) FROM recordings WHERE state = 'recording'"):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"Recordings are still open {_REST_TIMEOUT_S:g} s after the last visitor left.")
+        """Until the server has closed what was left open. Raises TimeoutError where it gets no further with that."""
+        fewest, since = math.inf, time.monotonic()
+        while left := await self._ask("SELECT count(*) FROM recordings WHERE state = 'recording'"):
+            if left < fewest:
+                fewest, since = left, time.monotonic()
+            if time.monotonic() > since + _REST_TIMEOUT_S:
+                raise TimeoutError(f"{left} recordings are still open, and none was closed for {_REST_TIMEOUT_S:g} s.")
             await asyncio.sleep(_RETRY_S)
         await asyncio.sleep(_SAMPLE_EVERY_S)
 
