@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gateway.segmenter import FRAME
-from gateway.silero import CONTEXT, STATE, SileroModel, model_path
 from parley.audio import SAMPLE_RATE, Samples
 from parley.errors import ClientError
 from parley.media import decode_file
+from parley.segmenter import FRAME
 from parley.settings import SegmenterSettings
+from parley.silero import CONTEXT, STATE, SileroModel, model_path
 from parley.transcript import ms_to_samples
 
 ROOT = Path(__file__).parents[1]

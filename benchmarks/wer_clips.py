@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.speech import PAUSE_S, known_spans, pause, speech_probabilities, speech_spans
-from gateway.silero import SileroModel, model_path
 from parley.audio import SAMPLE_RATE, Samples
 from parley.errors import ClientError
 from parley.media import EndsEarly, decode_file
+from parley.silero import SileroModel, model_path
 
 AFTER_S = 1.0
 """Silence behind each clip: a microphone runs on for a moment, and the last segment ends by its trailing silence."""

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from benchmarks.speech import speech_probabilities
 from benchmarks.wer_clips import Clip
-from gateway.segmenter import Checkpoint, SegmentEnded, Segmenter, SegmentStarted
-from gateway.silero import SileroModel, model_path
 from parley.audio import Samples, to_float32
 from parley.errors import ClientError
+from parley.segmenter import Checkpoint, SegmentEnded, Segmenter, SegmentStarted
 from parley.settings import EngineSettings, SegmenterSettings
+from parley.silero import SileroModel, model_path
 from stream_engine.recognizers.base import Recognizer, Window
 from stream_engine.recognizers.choose import device_of
 

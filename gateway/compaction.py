@@ -21,11 +21,10 @@ import asyncpg
 import numpy as np
 import soundfile
 
-from gateway.durable import FLAC, read_samples
-from gateway.journal import blob_prefix
 from parley import metrics
 from parley.audio import SAMPLE_RATE, Samples
 from parley.blobs import Blobs
+from parley.durable import FLAC, blob_prefix, read_samples
 from parley.errors import BackendError, ParleyError
 from parley.logs import bound, get_logger
 from parley.store.recordings import AudioPart

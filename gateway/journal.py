@@ -17,6 +17,7 @@ import numpy as np
 from parley import metrics
 from parley.audio import SAMPLE_RATE, Samples
 from parley.blobs import Blobs
+from parley.durable import blob_prefix
 from parley.errors import BackendError, NotFound, ParleyError
 from parley.logs import get_logger
 from parley.store import RecordingWriter
@@ -25,11 +26,6 @@ from parley.store.recordings import AudioPart
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _BACKLOG_PARTS = 15
 _log = get_logger(__name__)
-
-
-def blob_prefix(recording_id: str) -> str:
-    """Where everything of one recording lies in object storage."""
-    return f"recordings/{recording_id}"
 
 
 class Journal:

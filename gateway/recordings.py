@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from gateway.admission import owner_of
 from gateway.exports import FORMATS, Export, FormatName, TranscriptBody
-from gateway.journal import blob_prefix
 from gateway.openapi import ErrorBody, body_of, describe, query_of
 from gateway.wav import WavFile, parse_range
 from gateway.wiring import Gateway
 from parley import wire
+from parley.durable import blob_prefix
 from parley.errors import ClientError
 from parley.store import Recordings
 from parley.transcript import Recording, RecordingState, samples_to_ms

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from gateway.durable import read_samples
 from gateway.transcription import STORE_RETRY_S, Listener, Transcription
 from gateway.wiring import Gateway
+from parley.durable import read_samples
 from parley.errors import BackendError
 from parley.logs import get_logger
 from parley.store import RecordingWriter

@@ -11,12 +11,12 @@ from typing import Literal
 
 from gateway.journal import Journal
 from gateway.replay import replay
-from gateway.segmenter import Checkpoint
-from gateway.transcription import Listener, Transcription, checkpoint_after, engine_away, insist
+from gateway.transcription import Listener, Transcription, engine_away, insist
 from gateway.wiring import Gateway
 from parley.audio import Samples
 from parley.errors import AtCapacity, EngineError
 from parley.logs import get_logger
+from parley.segmenter import Checkpoint
 from parley.store import RecordingWriter
 from parley.tasks import background
 from parley.transcript import Recognizer
@@ -55,7 +55,7 @@ class Transcriber:
         Raises AtCapacity for a new recording where the engines are full, and EngineError where none can ever serve it.
         """
         if not is_new:
-            self._transcription = self._from(checkpoint_after(await self._writer.last_final()))
+            self._transcription = self._from(Checkpoint.after(await self._writer.last_final()))
         try:
             return await self._transcription.connect()
         except (EngineError, AtCapacity) as error:
@@ -184,4 +184,4 @@ class Transcriber:
                 return self._listener.on_recovery("engine_unavailable")
 
     async def _find_place(self) -> None:
-        self._transcription = self._from(checkpoint_after(await self._writer.last_final()))
+        self._transcription = self._from(Checkpoint.after(await self._writer.last_final()))

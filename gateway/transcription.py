@@ -13,15 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
-from gateway.segmenter import Checkpoint, SegmentEnded, Segmenter, SegmentEvent, SegmentPaused, SegmentStarted
-from gateway.timeline import Timeline
 from gateway.wiring import Gateway
 from parley import engine_wire, metrics, wire
 from parley.audio import SAMPLE_RATE, Samples
 from parley.engine_client import EngineAway, EngineBack, EngineStream, PartialText
 from parley.errors import BackendError, EngineError, ParleyError
 from parley.logs import get_logger
-from parley.store import LastFinal, RecordingWriter
+from parley.segmenter import Checkpoint, SegmentEnded, Segmenter, SegmentEvent, SegmentPaused, SegmentStarted
+from parley.store import RecordingWriter
+from parley.timeline import Timeline
 from parley.transcript import Recognizer, Segment, samples_to_ms
 
 STORE_RETRY_S = 0.5
@@ -61,13 +61,6 @@ async def insist(write: Callable[[], Awaitable[None]], listener: Listener) -> No
 def engine_away(reason: str) -> EngineError:
     """What a client is told while no engine serves its recording."""
     return EngineError(f"The text is delayed; the audio is kept. {reason}", code="engine_unavailable")
-
-
-def checkpoint_after(final: LastFinal | None) -> Checkpoint:
-    """Where transcription goes on behind a recording's last final."""
-    if final is None:
-        return Checkpoint()
-    return Checkpoint(final.number + 1, final.resume_at, final.end, final.continues)
 
 
 class Transcription:

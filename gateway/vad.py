@@ -10,11 +10,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 
-from gateway.segmenter import FRAME
-from gateway.silero import CONTEXT, STATE, Floats, Question, SileroModel
 from parley import metrics
 from parley.audio import Samples
 from parley.logs import get_logger
+from parley.segmenter import FRAME
+from parley.silero import CONTEXT, STATE, Floats, Question, SileroModel
 
 _log = get_logger(__name__)
 

@@ -5,9 +5,9 @@ import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from gateway.durable import ListParts, read_recording
 from parley.audio import SAMPLE_RATE
 from parley.blobs import Blobs
+from parley.durable import ListParts, read_recording
 from parley.errors import ClientError
 
 HEADER_BYTES = 44

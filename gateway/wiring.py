@@ -11,7 +11,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.sessions import Sessions
-from gateway.silero import SileroModel, model_path
 from gateway.vad import VoiceActivityDetector
 from parley import store
 from parley.blobs import Blobs
@@ -19,6 +18,7 @@ from parley.engine_pool import EnginePool
 from parley.errors import SetupError
 from parley.events import Events
 from parley.settings import GatewaySettings, Settings
+from parley.silero import SileroModel, model_path
 from parley.tasks import background
 
 

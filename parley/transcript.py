@@ -90,6 +90,16 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class LastFinal:
+    """The newest final of a recording: what comes after it is a function of it and the durable audio (invariant 3)."""
+
+    number: int
+    end: int
+    resume_at: int
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A recording as it is listed. `samples` is the durable audio so far; `preview` its first words.
 

@@ -11,9 +11,9 @@ from pogo_core.util import migrate as pogo
 
 from parley.store.failures import backend_errors
 from parley.store.recordings import Recordings
-from parley.store.writing import LastFinal, RecordingWriter, Superseded
+from parley.store.writing import RecordingWriter, Superseded
 
-__all__ = ["LastFinal", "RecordingWriter", "Recordings", "Superseded", "connect", "migrate"]
+__all__ = ["RecordingWriter", "Recordings", "Superseded", "connect", "migrate"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x7061726C6579  # "parley": any one number that every migrating process agrees on

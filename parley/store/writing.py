@@ -5,7 +5,6 @@ take_over ──▶ a RecordingWriter with the next fence: all that the one befo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -16,7 +15,7 @@ import asyncpg
 from parley.errors import ClientError
 from parley.store.failures import database_errors
 from parley.store.recordings import AudioPart, recording_uuid, unknown
-from parley.transcript import RecordingState, Segment
+from parley.transcript import LastFinal, RecordingState, Segment
 
 _queries: Any = aiosql.from_path(Path(__file__).parent / "writing.sql", "asyncpg", mandatory_parameters=False)
 
@@ -25,16 +24,6 @@ class Superseded(ClientError):
     """Another session has taken the recording over."""
 
     code = "superseded"
-
-
-@dataclass(frozen=True, slots=True)
-class LastFinal:
-    """The newest final of a recording: what comes after it is a function of it and the durable audio (invariant 3)."""
-
-    number: int
-    end: int
-    resume_at: int
-    continues: bool
 
 
 class RecordingWriter:

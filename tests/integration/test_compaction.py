@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from gateway.compaction import Compactor
-from gateway.durable import read_recording
-from gateway.journal import blob_prefix
 from parley import metrics, store
 from parley.audio import SAMPLE_RATE, Samples
 from parley.blobs import Blobs
+from parley.durable import blob_prefix, read_recording
 from parley.embedded.server import RunningServer
 from parley.errors import BackendError, NotFound
 from parley.store import Recordings, RecordingWriter

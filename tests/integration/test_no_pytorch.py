@@ -23,7 +23,7 @@ def test_a_service_in_full_imports_neither_pytorch_nor_the_other_service(service
     extra = "import stream_engine.recognizers.faster_whisper, stream_engine.recognizers.pocketsphinx"
     code = f"""
 import sys, {service}.__main__
-{extra if service == "stream_engine" else "from gateway import silero; silero.SileroModel(silero.model_path())"}
+{extra if service == "stream_engine" else "from parley import silero; silero.SileroModel(silero.model_path())"}
 print([name for name in sys.modules if name.split(".")[0] in ("torch", "silero_vad", {other!r})])
 """
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DETECTOR = "from gateway import silero; silero.SileroModel(silero.model_path())"
+DETECTOR = "from parley import silero; silero.SileroModel(silero.model_path())"
 ENGINE = "import stream_engine.recognizers.faster_whisper, onnxruntime"
 
 

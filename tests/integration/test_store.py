@@ -10,9 +10,9 @@ import pytest
 from parley import store
 from parley.embedded.server import RunningServer
 from parley.errors import BackendError, NotFound
-from parley.store import LastFinal, RecordingWriter, Superseded
+from parley.store import RecordingWriter, Superseded
 from parley.store.recordings import AudioPart, Recordings
-from parley.transcript import Segment, Word
+from parley.transcript import LastFinal, Segment, Word
 
 SEGMENT = Segment(0, 100, 5000, (Word("Hé", 100, 200, 0.5), Word("llo", 200, 300, 0.25, joins=True)), "en", 0.5, True)
 

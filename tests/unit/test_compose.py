@@ -307,8 +307,8 @@ def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(path: Path) ->
 @pytest.mark.parametrize(
     ("lock", "modules"),
     [
-        ("gateway", "gateway.__main__, gateway.silero, parley.cli, parley.store"),
-        ("batch", "batch.__main__, batch.celery"),
+        ("gateway", "gateway.__main__, parley.silero, parley.cli, parley.store"),
+        ("batch", "batch.__main__, batch.celery, batch.steps.transcribe, batch.transcription.service, openai"),
         # parley.cli: `parley models use` brings a model in where there is no network.
         ("engine", "stream_engine.__main__, stream_engine.recognizers.faster_whisper, parley.cli"),
     ],

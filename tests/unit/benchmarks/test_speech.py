@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.speech import MINI_WHISPER, PAUSE_S, Corpus, Speech, speech_spans
-from gateway.segmenter import FRAME
 from parley.audio import SAMPLE_RATE
 from parley.errors import ClientError
+from parley.segmenter import FRAME
 
 EXAMPLES = MINI_WHISPER / "examples" / "manifest.jsonl"
 

@@ -13,9 +13,9 @@ from benchmarks.wer import Sample, main, non_speech_figures, speech_figures
 from benchmarks.wer_clips import Clip, joined, load_speech, noisy, repeated, select_speech, spread, why_excluded
 from benchmarks.wer_offline import segments
 from benchmarks.wer_stream import play_all
-from gateway.segmenter import FRAME
 from parley.audio import SAMPLE_RATE
 from parley.errors import BackendError, ClientError
+from parley.segmenter import FRAME
 
 EXAMPLES = MINI_WHISPER / "examples"
 SPEECH = {"file": "a.wav", "text": "yes", "language": "en", "kind": "speech", "seconds": 3.0}

@@ -1,7 +1,7 @@
 """Whatever is lost, and whenever: a recording that is resumed gets the segments and finals of one that was never cut.
 
 The parts that decide are the real ones: what the client holds (`HeldAudio`), the audio of a session (`Timeline`), where
-segments end (`Segmenter`), where a resumed session goes on (`checkpoint_after`). Around them stand models: a detector
+segments end (`Segmenter`), where a resumed session goes on (`Checkpoint.after`). Around them stand models: a detector
 that, as the real one, hears differently the longer it has listened; a journal that cuts parts where a client ended a
 segment; and a database that keeps what was written before a crash.
 """
@@ -15,14 +15,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.segmenter import FRAME, Checkpoint, SegmentEnded, Segmenter, SegmentEvent, SegmentStarted
-from gateway.timeline import Timeline
-from gateway.transcription import checkpoint_after
 from parley import wire
 from parley.audio import SAMPLE_RATE, AudioFormat, Samples
 from parley.held_audio import HeldAudio
+from parley.segmenter import FRAME, Checkpoint, SegmentEnded, Segmenter, SegmentEvent, SegmentStarted
 from parley.settings import SegmenterSettings
-from parley.store import LastFinal
+from parley.timeline import Timeline
+from parley.transcript import LastFinal
 
 SETTINGS = SegmenterSettings(max_segment_s=2, trailing_silence_ms=256, tail_ms=128)
 LOUDNESS = (0.0, 0.0, 0.3, 0.45, 0.7, 1.0, 1.0)
@@ -141,9 +140,9 @@ class Stored:
     @property
     def checkpoint(self) -> Checkpoint:
         if not self.finals:
-            return checkpoint_after(None)
+            return Checkpoint.after(None)
         final, after = self.finals[-1].final, self.finals[-1].checkpoint
-        return checkpoint_after(LastFinal(final.number, final.end, after.position, after.continues))
+        return Checkpoint.after(LastFinal(final.number, final.end, after.position, after.continues))
 
 
 class Session:

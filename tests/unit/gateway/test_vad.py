@@ -7,12 +7,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from gateway.segmenter import FRAME
-from gateway.silero import CONTEXT, STATE, Floats, Question, SileroModel, model_path
 from gateway.vad import VoiceActivityDetector
 from parley.audio import Samples, to_float32
 from parley.errors import SetupError
 from parley.media import decode_file
+from parley.segmenter import FRAME
+from parley.silero import CONTEXT, STATE, Floats, Question, SileroModel, model_path
 from parley.tasks import background
 from tests.conftest import CLIPS
 

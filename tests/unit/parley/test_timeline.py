@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.timeline import Timeline
+from parley.timeline import Timeline
 
 
 def numbered(start: int, count: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.durable import BLOCK_SAMPLES, read_recording, read_samples
 from parley.audio import SAMPLE_RATE, Samples
 from parley.blobs import Blobs
+from parley.durable import BLOCK_SAMPLES, read_recording, read_samples
 from parley.errors import BackendError, ParleyError
 from parley.store.recordings import AudioPart
 

@@ -27,6 +27,11 @@ ListParts = Callable[[int, int], Awaitable[Sequence[AudioPart]]]
 """The parts that hold any of the samples [first, last), in order."""
 
 
+def blob_prefix(recording_id: str) -> str:
+    """Where everything of one recording lies in object storage."""
+    return f"recordings/{recording_id}"
+
+
 async def read_samples(blobs: Blobs, parts: Sequence[AudioPart], first: int, last: int) -> AsyncIterator[Samples]:
     """Samples [first, last) in order, int16 of shape (n,), 0 < n <= BLOCK_SAMPLES. `parts` are in order.
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.segmenter import (
+from parley.segmenter import (
     FRAME,
     Checkpoint,
     EndReason,

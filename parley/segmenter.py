@@ -13,11 +13,11 @@ segments again (invariant 3).
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 from parley.audio import SAMPLE_RATE
 from parley.settings import SegmenterSettings
-from parley.transcript import ms_to_samples
+from parley.transcript import LastFinal, ms_to_samples
 
 FRAME = 512
 """Samples of one frame: Silero's window at 16 kHz, 32 ms."""
@@ -40,6 +40,11 @@ class Checkpoint:
     position: int = 0
     last_end: int = 0
     continues: bool = False
+
+    @classmethod
+    def after(cls, final: LastFinal | None) -> Self:
+        """Where transcription goes on behind a recording's last final."""
+        return cls(final.number + 1, final.resume_at, final.end, final.continues) if final else cls()
 
     def audio_from(self, settings: SegmenterSettings) -> int:
         """The first sample that a segment found from here on may hold."""

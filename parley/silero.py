@@ -20,9 +20,9 @@ import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 from onnx import numpy_helper
 
-from gateway.segmenter import FRAME
 from parley.audio import Samples
 from parley.errors import SetupError
+from parley.segmenter import FRAME
 
 CONTEXT = 64
 """Samples of the frame before that the network sees again."""
