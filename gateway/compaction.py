@@ -12,10 +12,10 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import asyncpg
 import numpy as np
@@ -29,6 +29,7 @@ from parley.errors import BackendError, ParleyError
 from parley.logs import bound, get_logger
 from parley.store.recordings import AudioPart
 from parley.store.upkeep import Claim, Upkeep
+from parley.tasks import to_its_end
 
 _LOOK_EVERY_S = 10.0
 _SETTLED_S = 60.0
@@ -36,8 +37,6 @@ _LONGEST_PAUSE_S = 0.05
 # START-END-FENCE.pcm, START-END-FENCE-ATTEMPT.flac, and what a crash left of either; before resume, START-END.pcm.
 _WRITTEN_UNDER = re.compile(r"\d+-\d+(?:-(?P<fence>\d+))?(?:-\d+)?\.")
 _log = get_logger(__name__)
-
-T = TypeVar("T")
 
 
 class Compactor:
@@ -167,7 +166,7 @@ async def _temporary_file() -> AsyncIterator[BinaryIO]:
     try:
         yield file
     finally:
-        await _to_its_end(file.close)
+        await to_its_end(file.close)
 
 
 async def _encode(blocks: AsyncIterator[Samples], file: BinaryIO) -> None:
@@ -177,9 +176,9 @@ async def _encode(blocks: AsyncIterator[Samples], file: BinaryIO) -> None:
         flac = soundfile.SoundFile(own, "w", SAMPLE_RATE, channels=1, subtype="PCM_16", format="FLAC")
         try:
             async for block in blocks:
-                await _to_its_end(partial(flac.write, block))
+                await to_its_end(partial(flac.write, block))
         finally:
-            await _to_its_end(flac.close)
+            await to_its_end(flac.close)
     except (soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
         raise BackendError(f"No temporary file can be written: {error}", code="storage_unavailable") from error
 
@@ -206,13 +205,3 @@ async def _gently(blocks: AsyncIterator[Samples]) -> AsyncIterator[Samples]:
         yield block
         await asyncio.sleep(min(time.perf_counter() - started, _LONGEST_PAUSE_S))
         started = time.perf_counter()
-
-
-async def _to_its_end(call: Callable[[], T]) -> T:
-    """`call` in a thread; where this is cancelled, only once the call is over: what it works on is closed then."""
-    running = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

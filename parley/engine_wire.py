@@ -15,6 +15,9 @@ the engine knows nothing of the recording's clock.
       ◀──────────────────── final 0 · partial 1 …
       ◀────────────────────────────── alive     where nothing else was said for some seconds
       (close)                                   forgets the session; what waits is dropped
+
+In the batch lane there are no partials. Many ended segments are decoded together, and each final is sent as soon as it
+is there: one that is heard again holds up no other.
 """
 
 from typing import Annotated, Literal
@@ -45,8 +48,11 @@ class Open(_Message):
 
 
 class Begin(_Message):
+    """`likely`: the language of this segment where none is given for the session and what is heard is not certain."""
+
     type: Literal["begin"] = "begin"
     segment: int
+    likely: str | None = None
 
 
 class Pause(_Message):

@@ -90,6 +90,14 @@ def _names_broker(parts: SplitResult) -> bool:
             return parts.scheme in _BROKERS and parts.port != 0
 
 
+def _engine_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """`urls`, if they are addresses. Raises ValueError that shows the one that is none."""
+    for url in urls:
+        if not url.startswith(("http://", "https://")) or not _host(url):
+            raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8001")
+    return urls
+
+
 class SegmenterSettings(_Slice):
     """Where speech begins and ends (endpointing)."""
 
@@ -167,10 +175,7 @@ class GatewaySettings(_Slice):
     @field_validator("engine_urls")
     @classmethod
     def _reachable(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        for url in urls:
-            if not url.startswith(("http://", "https://")) or not _host(url):
-                raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8001")
-        return urls
+        return _engine_urls(urls)
 
 
 class EngineSettings(_Slice):
@@ -202,6 +207,9 @@ class EngineSettings(_Slice):
     """Mean log-probability of a token below which a final is in doubt; 0: every final is decoded again."""
     fallback_temperatures: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.4,)
     """Temperatures at which a final that the guards suspect even then is sampled, one after the other."""
+    language_threshold: float = Field(default=0.5, ge=0, le=1)
+    """Probability from which the language that a segment of a file seems to be in is believed; below it, that of the
+    recording's first clear segment is taken."""
     hub_timeout_s: float = Field(default=5.0, gt=0)
     """Seconds to wait for the model hub before falling back."""
     partial_interval_ms: int = Field(default=240, ge=50)
@@ -213,6 +221,8 @@ class EngineSettings(_Slice):
     final_window: Literal["full", "fit"] | Annotated[float, Field(gt=0, le=30)] = 8.0
     """Window of finals: Whisper's `full` 30 s, `fit` to the segment, or a floor in seconds. Finals in doubt are decoded
     again with the full one."""
+    max_batch_sessions: int = Field(default=16, ge=1)
+    """Jobs whose segments are decoded at the same time, behind all that is live; more are refused until later."""
     max_batch: int = Field(default=0, ge=0)
     """Windows decoded together at most; 0: 16 on a CPU, 64 on a GPU."""
     max_batch_s: float = Field(default=0.0, ge=0)
@@ -281,6 +291,45 @@ class BatchSettings(_Slice):
         return self
 
 
+class TranscriptionSettings(_Slice):
+    """Who writes down files: engines, or somebody's service."""
+
+    provider: Literal["engine", "openai"] = "engine"
+    """`engine`: Parley's own, in the lane behind all that is live. `openai`: a service that has OpenAI's
+    `/v1/audio/transcriptions`; the audio leaves this installation then."""
+    accurate_engine_urls: tuple[str, ...] = ()
+    """Engines for jobs of quality `accurate`, that of normal and bulk priority; empty: those of the gateway."""
+    fast_engine_urls: tuple[str, ...] = ()
+    """Engines for jobs of quality `fast`, that of urgent priority; empty: those for `accurate`."""
+    base_url: str = ""
+    """The service's address, such as `http://speaches.default.svc:8000/v1`; empty: OpenAI's own."""
+    api_key: str = ""
+    """Key of the service."""
+    model: str = "whisper-1"
+    """Model of jobs of quality `accurate`; it has to tell times (`verbose_json`)."""
+    fast_model: str = ""
+    """Model of jobs of quality `fast`; empty: the same."""
+    cost_per_minute: float = Field(default=0.0, ge=0)
+    """Price of a minute of audio, in the currency of all other costs."""
+    max_request_s: float = Field(default=600.0, ge=30, le=1400)
+    """Seconds of audio in one request at most; it is cut at silence. 1,400 s of FLAC stay below 25 MB."""
+    requests_at_once: int = Field(default=4, ge=1)
+    """Requests of one recording that are under way together."""
+    timeout_s: float = Field(default=300.0, gt=0)
+    """Seconds that the service may take for one request."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        example = "https://api.example.com/v1"
+        return _checked_url(url, lambda parts: parts.scheme in ("http", "https") and bool(parts.netloc), example)
+
+    @field_validator("accurate_engine_urls", "fast_engine_urls")
+    @classmethod
+    def _reachable(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return _engine_urls(urls)
+
+
 class UpSettings(_Slice):
     """What `parley up` starts on this machine."""
 
@@ -328,6 +377,8 @@ class Settings(BaseSettings):
     """Language models."""
     batch: BatchSettings = BatchSettings()
     """The batch workers."""
+    transcription: TranscriptionSettings = TranscriptionSettings()
+    """Transcription of files."""
     up: UpSettings = UpSettings()
     """`parley up`."""
 

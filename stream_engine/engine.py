@@ -40,6 +40,7 @@ class Engine:
         self._stop: Callable[[], None] = lambda: None
         self.session_numbers = itertools.count()
         self._load = load
+        self._batch_sessions = 0
         self._scheduler: Scheduler | None = None
 
     @property
@@ -72,6 +73,20 @@ class Engine:
             yield
         finally:
             headroom.closed(time.monotonic())
+
+    @contextlib.contextmanager
+    def batch_session(self) -> Iterator[None]:
+        """Room for a session of the batch lane while the block runs. Raises AtCapacity where there are enough."""
+        if self._batch_sessions >= self.settings.max_batch_sessions:
+            raise AtCapacity(
+                f"All {self._batch_sessions} places for files are taken; try again in {_RETRY_AFTER_S:g} seconds.",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        self._batch_sessions += 1
+        try:
+            yield
+        finally:
+            self._batch_sessions -= 1
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

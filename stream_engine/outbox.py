@@ -5,15 +5,17 @@ from collections import deque
 
 from parley.engine_wire import EngineMessage, Partial
 
-MAX_FINALS = 4
+MAX_FINALS, MAX_BATCH_FINALS = 4, 32
 """Finals that a session may wait for; with so many it is not read further until one is sent, so a gateway that sends
-faster than the device decodes, or that does not read, is slowed down by TCP and fills no memory."""
+faster than the device decodes, or that does not read, is slowed down by TCP and fills no memory. In the batch lane as
+many as make good batches: their audio takes 5 MB, 30 MB at the very most."""
 
 
 class Outbox:
     """Messages in order of their coming; a newer partial takes the place of one that was not sent yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_finals: int = MAX_FINALS) -> None:
+        self._most_finals = most_finals
         self._messages: deque[EngineMessage] = deque()
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
@@ -30,7 +32,7 @@ class Outbox:
     def expect_final(self) -> None:
         """Counts a segment that was ended, until its final is sent."""
         self._finals += 1
-        if self._finals >= MAX_FINALS:
+        if self._finals >= self._most_finals:
             self._room.clear()
 
     async def room(self) -> None:

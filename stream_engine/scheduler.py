@@ -41,6 +41,10 @@ else waits for its end."""
 _MOST_FAILURES = 5
 """Batches in a row of which not one window was decoded: the device is broken, and another engine may do better."""
 
+_BATCH_SHARE = 0.25
+"""Part of a batch that the batch lane may fill while live sessions are open: four windows of 8 s take a CPU some 0.1 s
+with a small model, and speech that begins meanwhile waits no longer than that."""
+
 _REPLACEABLE = (Lane.DRAFT, Lane.PARTIAL)
 """Lanes in which any newer live decode of a session makes the one that waits pointless."""
 
@@ -77,6 +81,7 @@ class Request:
     audio: Audio
     deliver: Callable[[Outcome, int], None]
     language: str | None = None
+    likely: str | None = None
     task: Task = "transcribe"
     vocabulary: tuple[str, ...] = ()
     stale: int = 0
@@ -112,7 +117,7 @@ class Scheduler:
         self._numbers = itertools.count()
         self._waiting: dict[int, _Ticket] = {}
         self._replaceable: dict[tuple[int, Lane], int] = {}  # a session's partial and draft → number in _waiting
-        self._in_flight: dict[int, _Ticket] = {}
+        self._in_flight: set[_Ticket] = set()
         self._failures = 0
         self._wake = asyncio.Event()
 
@@ -136,7 +141,7 @@ class Scheduler:
         """Forgets a session: what waits is not decoded, what is in flight is not delivered."""
         for number in [number for number, ticket in self._waiting.items() if ticket.request.session == session]:
             self._take(number)
-        self._in_flight.pop(session, None)
+        self._in_flight = {ticket for ticket in self._in_flight if ticket.request.session != session}
 
     async def run(self) -> None:
         """Decodes until it is cancelled: as many batches at once as the recogniser has replicas.
@@ -154,10 +159,11 @@ class Scheduler:
         while True:
             batch = plan(
                 (_waiting(ticket) for ticket in self._waiting.values()),
-                busy=self._in_flight.keys(),
+                busy={each.request.session for each in self._in_flight if each.request.lane is not Lane.BATCH},
                 max_batch=self._max_batch,
                 max_samples=self._max_samples,
                 final_window=self._settings.final_window,
+                batch_share=_BATCH_SHARE if self.headroom.sessions else 1.0,
             )
             if batch:
                 await self._decode([self._take(chosen.asked) for chosen in batch])
@@ -169,8 +175,8 @@ class Scheduler:
     async def _decode(self, tickets: Sequence[_Ticket]) -> None:
         started = self._clock()
         windows = [self._window(ticket.request) for ticket in tickets]
+        self._in_flight.update(tickets)
         for ticket in tickets:
-            self._in_flight[ticket.request.session] = ticket
             ENGINE_WAIT_S.labels(ticket.request.lane.name.lower()).observe(started - ticket.asked_at)
         outcomes = await self._recognised(windows)
         self._measured(tickets, self._clock() - started)
@@ -208,6 +214,7 @@ class Scheduler:
             attempt=audio.attempt,
             timed=audio.timed,
             language=request.language,
+            likely=request.likely,
             task=request.task,
             vocabulary=request.vocabulary,
         )
@@ -216,7 +223,8 @@ class Scheduler:
         lane = ticket.request.lane.name.lower()
         ENGINE_DECODES.labels(lane).inc()
         ENGINE_AUDIO_SECONDS.labels(lane).inc(len(window.samples) / SAMPLE_RATE)
-        if self._in_flight.pop(ticket.request.session, None) is ticket:
+        if ticket in self._in_flight:
+            self._in_flight.remove(ticket)
             try:
                 ticket.request.deliver(outcome, len(window.samples))
             except Exception:  # one session's trouble must not stop the device for all

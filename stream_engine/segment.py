@@ -6,9 +6,9 @@ import numpy as np
 
 from parley.audio import SAMPLE_RATE, Samples
 from parley.errors import EngineError, TooLarge
+from parley.guards import better
 from parley.transcript import Hypothesis
 from stream_engine.commit import Committer
-from stream_engine.guards import better
 
 _FIRST_CAPACITY = 4 * SAMPLE_RATE
 _FIRST_PARTIAL = SAMPLE_RATE // 2
@@ -26,8 +26,12 @@ class OpenSegment:
     A partial's window over `longest_window` samples moves up behind committed words.
     """
 
-    def __init__(self, number: int, committer: Committer, *, max_samples: int, longest_window: int) -> None:
+    def __init__(
+        self, number: int, committer: Committer, *, max_samples: int, longest_window: int, likely: str | None = None
+    ) -> None:
         self.number = number
+        self.likely = likely
+        """The language to take where the one that is heard is not certain."""
         self.committer = committer
         self.revision = 0
         self.over = False

@@ -30,7 +30,7 @@ from parley.logs import bound, get_logger
 from parley.metrics import ENGINE_SESSIONS_OPEN
 from parley.wire import explain
 from stream_engine.engine import Engine
-from stream_engine.outbox import Outbox
+from stream_engine.outbox import MAX_BATCH_FINALS, MAX_FINALS, Outbox
 from stream_engine.session import Session
 
 log = get_logger(__name__)
@@ -121,9 +121,11 @@ async def _serve(socket: WebSocket, engine: Engine) -> None:
             code="unsupported_task",
             retryable=False,
         )
-    with engine.live_session() if opened.lane == "live" else contextlib.nullcontext():
+    live = opened.lane == "live"
+    with engine.live_session() if live else engine.batch_session():
         await socket.send_text(Opened(recognizer=info).to_json())
-        session = Session(next(engine.session_numbers), opened, scheduler, engine.settings, outbox := Outbox())
+        outbox = Outbox(MAX_FINALS if live else MAX_BATCH_FINALS)
+        session = Session(next(engine.session_numbers), opened, scheduler, engine.settings, outbox)
         await _converse(socket, opened.session, session, outbox)
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Session:
             Committer(self._guard),
             max_samples=self._max_samples,
             longest_window=self._trim_after,
+            likely=message.likely,
         )
 
     def audio(self, data: bytes) -> None:
@@ -69,6 +71,7 @@ class Session:
             segment = self._segment
             self._request(
                 Lane.PARTIAL,
+                segment,
                 segment.window,
                 lambda outcome, samples: self._heard(segment, outcome, samples),
                 stale=segment.stale,
@@ -114,10 +117,22 @@ class Session:
         self._segment = None
         self._scheduler.drop(self._number)
 
-    def _request(self, lane: Lane, audio: Audio, deliver: Callable[[Outcome, int], None], stale: int = 0) -> None:
+    def _request(
+        self, lane: Lane, segment: OpenSegment, audio: Audio, deliver: Callable[[Outcome, int], None], stale: int = 0
+    ) -> None:
         opened = self._opened
         self._scheduler.ask(
-            Request(self._number, lane, audio, deliver, opened.language, opened.task, opened.vocabulary, stale)
+            Request(
+                self._number,
+                lane,
+                audio,
+                deliver,
+                language=opened.language,
+                likely=segment.likely,
+                task=opened.task,
+                vocabulary=opened.vocabulary,
+                stale=stale,
+            )
         )
 
     @property
@@ -125,7 +140,7 @@ class Session:
         return Lane.FINAL if self._opened.lane == "live" else Lane.BATCH
 
     def _ask_final(self, segment: OpenSegment, final: FinalDecode, lane: Lane) -> None:
-        self._request(lane, final, lambda outcome, _samples: self._heard_final(segment, final, outcome))
+        self._request(lane, segment, final, lambda outcome, _samples: self._heard_final(segment, final, outcome))
 
     def _heard_final(self, segment: OpenSegment, final: FinalDecode, outcome: Outcome) -> None:
         """Takes an attempt at a final, in time or in advance. In advance the first is a partial too, the best there is.
@@ -171,9 +186,16 @@ class Session:
         segment.revision += 1
 
     def _send_finals(self) -> None:
-        """Sends the finals that are there, in order: one that is decoded again holds back those after it."""
-        while self._ended and (final := self._ended[0].final) is not None and final.state == "decoded":
-            self._outbox.put(_final_message(self._ended.popleft().number, final.outcome))
+        """Sends the finals that are there. Live ones in order: one that is decoded again holds back those after it."""
+        live = self._opened.lane == "live"
+        for segment in list((takewhile if live else filter)(_is_decoded, self._ended)):
+            assert segment.final is not None
+            self._ended.remove(segment)
+            self._outbox.put(_final_message(segment.number, segment.final.outcome))
+
+
+def _is_decoded(segment: OpenSegment) -> bool:
+    return segment.final is not None and segment.final.state == "decoded"
 
 
 def _final_message(segment: int, outcome: Outcome | None) -> EngineMessage:

@@ -2,7 +2,8 @@
 
 There is no timer: whatever waits when a device falls free is the choice. Finals go before drafts (finals decoded in
 advance), these before partials, and live before batch; within a lane goes first what is waited for the longest, and
-takes those of its own padded length along.
+takes those of its own padded length along. A live session has one decode in flight at most, one of the batch lane as
+many as it has segments.
 """
 
 from collections.abc import Collection, Iterable
@@ -69,28 +70,32 @@ def plan(
     max_batch: int,
     max_samples: float,
     final_window: FinalWindow,
+    batch_share: float = 1.0,
 ) -> tuple[Waiting, ...]:
-    """The next batch: at most `max_batch` decodes of one padded length, one of each session.
+    """The next batch: at most `max_batch` decodes of one padded length, one of each live session.
 
     The first in order leads; others of its kind go along, also of later lanes, for a window more costs less in a batch
     than in one of its own. Together they are at most `max_samples` long when padded, half of it where a final or draft
-    leads, or there is only one. Sessions in `busy` have a decode in flight and are passed over. Empty where nothing can
-    run.
+    leads, or there is only one. A batch of the batch lane takes `batch_share` of either limit: while someone speaks,
+    the device must not be gone for long. Sessions in `busy` have a live decode in flight and are passed over. Empty
+    where nothing can run.
     """
     batch: list[Waiting] = []
     taken = set(busy)
     for decode in sorted(waiting, key=lambda each: (each.lane, each.since, each.asked)):
-        if decode.session in taken:
+        if decode.session in taken and decode.lane is not Lane.BATCH:
             continue
         leader = batch[0] if batch else decode
         padded = _padded(leader, final_window)
-        room = max_samples / 2 if leader.lane < Lane.PARTIAL else max_samples
-        full = len(batch) == max_batch or (batch and (len(batch) + 1) * padded > room)
+        share = {Lane.FINAL: 0.5, Lane.DRAFT: 0.5, Lane.BATCH: batch_share}.get(leader.lane, 1.0)
+        most = max_batch * batch_share if leader.lane is Lane.BATCH else max_batch
+        full = batch and (len(batch) + 1 > most or (len(batch) + 1) * padded > max_samples * share)
         if full or (decode.lane is Lane.BATCH) != (leader.lane is Lane.BATCH):
             break
         if _padded(decode, final_window) == padded and decode.attempt == leader.attempt:
             batch.append(decode)
-        taken.add(decode.session)
+        if decode.lane is not Lane.BATCH:
+            taken.add(decode.session)
     return tuple(batch)
 
 

@@ -18,8 +18,8 @@ class Window:
     `samples`: int16, shape (n,), mono, 16 kHz. `padded`: samples (at least n) that the recogniser may fill the window
     up to; windows of one `padded` go well together in a batch. `attempt`: counts from 0; each takes more care than the
     one before, and is worth it where that one's hypothesis was `doubtful`. `timed`: whether the words' times and
-    confidences matter; else they may be guesses. `language`: ISO 639-1, None to detect it. `vocabulary`: words to
-    expect.
+    confidences matter; else they may be guesses. `language`: ISO 639-1, None to detect it; `likely`: what to take
+    where it is detected with less than the engine's certainty. `vocabulary`: words to expect.
     """
 
     samples: Samples
@@ -27,6 +27,7 @@ class Window:
     attempt: int = 0
     timed: bool = True
     language: str | None = None
+    likely: str | None = None
     task: Task = "transcribe"
     vocabulary: tuple[str, ...] = ()
 

@@ -24,10 +24,10 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 
 from parley.audio import SAMPLE_RATE, to_float32
 from parley.errors import EngineError
+from parley.guards import Evidence, judge
 from parley.settings import EngineSettings
 from parley.transcript import Hypothesis, Word
 from parley.transcript import Recognizer as RecognizerInfo
-from stream_engine.guards import Evidence, judge
 from stream_engine.recognizers.base import Task, Window
 
 _SHORTEST = SAMPLE_RATE // 10
@@ -62,6 +62,7 @@ class FasterWhisper:
         self._model = model
         self._info = info
         self._beam_below = settings.beam_below
+        self._language_threshold = settings.language_threshold
         self._attempts = attempts(settings)
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
 
@@ -136,7 +137,13 @@ class FasterWhisper:
         if given is not None or not self._model.model.is_multilingual:
             return [given or "en"] * len(windows)
         detected = self._model.model.detect_language(encoded)
-        return [ranked[0][0].strip("<|>") for ranked in detected]
+        return [self._language(window, *ranked[0]) for window, ranked in zip(windows, detected, strict=True)]
+
+    def _language(self, window: Window, token: str, probability: float) -> str:
+        """The language of a window in which `token` is the one that Whisper holds for most probable."""
+        if probability < self._language_threshold and window.likely in self._info.languages:
+            return window.likely
+        return token.strip("<|>")
 
     def _tokenizer(self, language: str, task: Task) -> Tokenizer:
         key = (language, task)

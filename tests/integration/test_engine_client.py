@@ -5,15 +5,10 @@ The engine here is a double: a script behind a real WebSocket that speaks `parle
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict
-from http import HTTPStatus
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.http11 import Request, Response
 
 from parley import engine_wire as ew
 from parley.audio import Samples
@@ -21,81 +16,14 @@ from parley.engine_client import EngineAway, EngineBack, EngineEvent, EngineStre
 from parley.engine_pool import EnginePool
 from parley.errors import EngineError
 from parley.tasks import background
-from parley.transcript import Recognizer, Segment, Word
+from parley.transcript import Segment, Word
+from tests.integration.scripted_engine import RECOGNIZER, Conversation, final, scripted_engine
 
 AUDIO = np.arange(20_000, dtype=np.int16)
-RECOGNIZER = Recognizer("double", "none", "cpu", "int8", "a test")
-Script = Callable[["Conversation"], Awaitable[None]]
-
-
-class Conversation:
-    """One connection as the double sees it."""
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self._connection = connection
-        self.audio = b""
-
-    async def next(self) -> ew.GatewayMessage:
-        """The next text message; audio in front of it is kept in `audio`."""
-        while isinstance(message := await self._connection.recv(), bytes):
-            self.audio += message
-        return ew.gateway_messages.validate_json(message)
-
-    async def hear(self, samples: int) -> None:
-        while len(self.audio) < 2 * samples:
-            message = await self._connection.recv()
-            assert isinstance(message, bytes)
-            self.audio += message
-
-    async def say(self, *messages: ew.EngineMessage) -> None:
-        for message in messages:
-            await self._connection.send(message.to_json())
-
-    async def lose(self) -> None:
-        self._connection.transport.abort()
-        await self.closed()
-
-    async def closed(self) -> None:
-        await self._connection.wait_closed()
-
-
-def final(segment: int, *texts: str) -> ew.Final:
-    words = tuple(Word(text, 10, 20, 0.5) for text in texts)
-    return ew.Final(segment=segment, words=words, language="en", confidence=0.5, suspect=False)
 
 
 def partial(segment: int, committed: str, tentative: str = "", samples: int = 100) -> ew.Partial:
     return ew.Partial(segment=segment, revision=0, committed=committed, tentative=tentative, samples=samples)
-
-
-@contextlib.asynccontextmanager
-async def engine(*scripts: Script) -> AsyncIterator[str]:
-    """A double whose n-th connection follows the n-th script after `open`; its address."""
-    left, broken = list(scripts), []
-
-    async def handle(connection: ServerConnection) -> None:
-        conversation = Conversation(connection)
-        assert isinstance(await conversation.next(), ew.Open)
-        await conversation.say(ew.Opened(recognizer=RECOGNIZER))
-        try:
-            await left.pop(0)(conversation)
-        except AssertionError as error:
-            broken.append(error)
-
-    async with serve(handle, "127.0.0.1", 0, process_request=answer_http) as server:
-        yield address_of(server)
-    assert broken == []
-
-
-def answer_http(connection: ServerConnection, request: Request) -> Response | None:
-    """`/readyz`, as an engine has it."""
-    if request.path == "/v1/stream":
-        return None
-    return connection.respond(HTTPStatus.OK, json.dumps({"status": "ready", "recognizer": asdict(RECOGNIZER)}))
-
-
-def address_of(server: Server) -> str:
-    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def audio(start: int, end: int) -> Samples:
@@ -121,7 +49,7 @@ async def test_a_segment_is_sent_whole_and_its_final_is_on_the_recordings_clock(
         assert engine.audio == AUDIO[1_000:5_000].tobytes()
         await engine.say(partial(0, "a", "b", samples=3_000), final(0, "a", "b"))
 
-    async with engine(script) as url, stream(url) as it:
+    async with scripted_engine(script) as url, stream(url) as it:
         assert await it.connect() == RECOGNIZER
         it.begin(0, 1_000)
         it.end(0, 5_000)
@@ -144,7 +72,7 @@ async def test_a_pause_is_told_before_the_end_and_no_sample_beyond_the_end_belon
         await engine.say(final(0, "x"))
 
     paused = asyncio.Event()
-    async with engine(script) as url, stream(url) as it:
+    async with scripted_engine(script) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.pause(0, 6_000)
@@ -170,7 +98,7 @@ async def test_when_an_engine_is_lost_the_next_gets_every_segment_without_a_fina
         assert engine.audio == AUDIO[3_000:12_000].tobytes()
         await engine.say(partial(1, "", "two three"), final(1, "two", "three"))
 
-    async with engine(dies, takes_over) as url, stream(url) as it:
+    async with scripted_engine(dies, takes_over) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -203,7 +131,7 @@ async def test_a_segment_that_breaks_every_engine_ends_empty_and_suspect() -> No
         assert message.segment == 1
         await engine.say(final(1, "fine"))
 
-    async with engine(*[dies] * 5, lives) as url, stream(url) as it:
+    async with scripted_engine(*[dies] * 5, lives) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -226,7 +154,7 @@ async def test_a_segment_that_could_not_be_decoded_ends_empty_and_suspect() -> N
             pass
         await engine.say(ew.Error(code="engine_error", message="No memory.", retryable=True, segment=0))
 
-    async with engine(script) as url, stream(url) as it:
+    async with scripted_engine(script) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -242,7 +170,7 @@ async def test_an_engine_that_no_longer_knows_the_language_ends_the_stream_with_
     async def refuses(engine: Conversation) -> None:
         await engine.say(ew.Error(code="unsupported_language", message="Not de.", retryable=False))
 
-    async with engine(dies, refuses) as url, stream(url) as it:
+    async with scripted_engine(dies, refuses) as url, stream(url) as it:
         await it.connect()
         it.begin(0, 0)
         with pytest.raises(EngineError, match="Not de") as refused:
@@ -267,7 +195,7 @@ async def test_an_engine_that_hangs_is_lost_and_the_segment_goes_to_another() ->
             pass
         await engine.say(final(0, "late"))
 
-    async with engine(hangs, takes_over) as url, stream(url, silence_timeout_s=0.4) as it:
+    async with scripted_engine(hangs, takes_over) as url, stream(url, silence_timeout_s=0.4) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)
@@ -286,7 +214,7 @@ async def test_an_engine_that_takes_its_time_but_says_that_it_lives_is_waited_fo
             await asyncio.sleep(0.1)
         await engine.say(final(0, "slow"))
 
-    async with engine(slow) as url, stream(url, silence_timeout_s=0.4) as it:
+    async with scripted_engine(slow) as url, stream(url, silence_timeout_s=0.4) as it:
         await it.connect()
         it.begin(0, 0)
         it.end(0, 2_000)

@@ -152,6 +152,20 @@ async def test_a_full_engine_refuses_live_sessions_and_takes_batch_sessions() ->
         assert headroom.sessions == 0
 
 
+async def test_an_engine_takes_so_many_sessions_of_the_batch_lane_and_no_more() -> None:
+    engine = Engine(EngineSettings(max_batch_sessions=1), Scripted)
+    async with engine.running():
+        await settled(engine)
+        with engine.batch_session():
+            error, close = await answers(engine, Open(session="s", lane="batch").to_json())
+            assert error["message"] == "All 1 places for files are taken; try again in 5 seconds."
+            assert (error["code"], error["retry_after_s"], close["code"]) == ("at_capacity", 5.0, 1013)
+            (opened,) = await answers(engine, Open(session="s").to_json())
+            assert opened["type"] == "opened"
+        (opened,) = await answers(engine, Open(session="s", lane="batch").to_json())
+        assert opened["type"] == "opened"
+
+
 async def test_a_device_that_is_too_slow_for_anybody_still_takes_one_session() -> None:
     engine = Engine(EngineSettings(), Scripted)
     async with engine.running():

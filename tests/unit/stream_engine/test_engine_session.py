@@ -178,18 +178,37 @@ async def test_a_draft_in_doubt_is_not_tried_again_when_speech_goes_on() -> None
     assert desk.requests.asked == []
 
 
-async def test_finals_come_in_order_though_one_was_decoded_again() -> None:
-    desk = Desk("batch")
+def two_ended(desk: Desk) -> None:
+    """Two segments without a pause; of their decodes, only the finals are asked for."""
     for number in range(2):
         desk.session.begin(Begin(segment=number))
-        desk.session.audio(HALF_SECOND)
-        desk.session.end(End(segment=number, samples=8_000))
+        desk.session.audio(HALF_SECOND[:-2])
+        desk.session.end(End(segment=number, samples=7_000))
+
+
+@pytest.mark.parametrize(("lane", "order"), [("live", [0, 1]), ("batch", [1, 0])])
+async def test_a_final_that_is_decoded_again_holds_up_those_after_it_only_where_somebody_reads(
+    lane: Lane, order: list[int]
+) -> None:
+    desk = Desk(lane)
+    two_ended(desk)
     desk.requests.answer(replace(said("the floor"), doubtful=True))
     desk.requests.answer(said("is open"))
-    assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(Order.BATCH, 1)]
+    again = Order.FINAL if lane == "live" else Order.BATCH
+    assert [(each.lane, each.audio.attempt) for each in desk.requests.asked] == [(again, 1)]
     desk.requests.answer(said("the door"))
     finals = [await desk.next(), await desk.next()]
-    assert [final.segment for final in finals if isinstance(final, Final)] == [0, 1]
+    assert [final.segment for final in finals if isinstance(final, Final)] == order
+
+
+async def test_the_language_that_is_likely_goes_along_with_each_attempt_at_its_segment() -> None:
+    desk = Desk("batch")
+    desk.session.begin(Begin(segment=0, likely="de"))
+    desk.session.audio(HALF_SECOND)
+    desk.session.end(End(segment=0, samples=8_000))
+    assert [request.likely for request in desk.requests.asked] == ["de"]
+    desk.requests.answer(replace(said("die Tür"), doubtful=True))
+    assert [request.likely for request in desk.requests.asked] == ["de"]
 
 
 async def test_a_batch_session_has_no_partials() -> None:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from parley.audio import Samples
 from parley.errors import EngineError, TooLarge
+from parley.guards import better
 from parley.transcript import Hypothesis, Word
 from stream_engine.commit import Committer
-from stream_engine.guards import better
 from stream_engine.segment import FinalDecode, OpenSegment
 
 LIMIT = 200_000

@@ -370,3 +370,38 @@ async def test_another_attempt_leaves_the_draft_of_the_next_segment_alone() -> N
         desk.ask("again", 1, Lane.FINAL, again)
         desk.let_go()
         await desk.delivered("again", "draft")
+
+
+async def test_a_session_of_the_batch_lane_has_many_decodes_in_flight_and_each_is_delivered() -> None:
+    async with running() as desk:
+        await desk.occupy()
+        for number in range(4):
+            desk.ask(str(number), 1, Lane.BATCH, Clip(1))
+        desk.let_go()
+        await desk.delivered("0", "1", "2", "3")
+        assert [len(batch) for batch in desk.recognizer.batches] == [1, 4]
+
+
+async def test_nothing_of_a_batch_session_that_left_is_delivered() -> None:
+    async with running() as desk:
+        desk.recognizer.free.clear()
+        for number in range(2):
+            desk.ask(str(number), 1, Lane.BATCH, Clip(1))
+        assert await asyncio.to_thread(desk.recognizer.entered.wait, 10)
+        desk.ask("later", 1, Lane.BATCH, Clip(1))
+        desk.scheduler.drop(1)
+        desk.let_go()
+        desk.ask("other", 2, Lane.BATCH, Clip(1))
+        await desk.delivered("other")
+        assert desk.order == ["other"]
+
+
+async def test_live_gets_the_device_back_after_a_small_batch_of_files() -> None:
+    async with running(max_batch=8) as desk:
+        await desk.occupy()
+        desk.scheduler.headroom.opened(0.0)
+        for number in range(4):
+            desk.ask(str(number), 1, Lane.BATCH, Clip(1))
+        desk.let_go()
+        await desk.delivered("0", "1", "2", "3")
+        assert [len(batch) for batch in desk.recognizer.batches] == [1, 2, 2]

@@ -121,10 +121,11 @@ def test_every_batch_keeps_the_rules(
     waiting: list[Waiting], busy: set[int], max_batch: int, final_window: FinalWindow
 ) -> None:
     batch = plan(waiting, busy=busy, max_batch=max_batch, max_samples=float("inf"), final_window=final_window)
-    free = [each for each in waiting if each.session not in busy]
+    free = [each for each in waiting if each.session not in busy or each.lane is Lane.BATCH]
     assert len(batch) <= max_batch
-    assert len({each.session for each in batch}) == len(batch)
-    assert not busy & {each.session for each in batch}
+    live = [each.session for each in batch if each.lane is not Lane.BATCH]
+    assert len(set(live)) == len(live)
+    assert not busy & set(live)
     assert len({padded_samples(each.samples, each.lane, final_window, each.attempt) for each in batch}) <= 1
     assert len({each.attempt for each in batch}) <= 1
     assert len({each.lane is Lane.BATCH for each in batch}) <= 1
@@ -132,6 +133,21 @@ def test_every_batch_keeps_the_rules(
         assert batch[0] == min(free, key=lambda each: (each.lane, each.since, each.asked))
     else:
         assert batch == ()
+
+
+def test_a_session_of_the_batch_lane_fills_a_batch_by_itself() -> None:
+    waiting = [Waiting(1, Lane.BATCH, asked, SECOND) for asked in range(5)]
+    assert chosen(*waiting, busy=(1,), max_batch=4) == [0, 1, 2, 3]
+
+
+def test_while_somebody_speaks_the_batch_lane_takes_a_share_of_a_batch() -> None:
+    def planned(share: float, max_samples: float = float("inf")) -> int:
+        waiting = [Waiting(1, Lane.BATCH, asked, 8 * SECOND) for asked in range(16)]
+        batch = plan(waiting, busy=(), max_batch=16, max_samples=max_samples, final_window=8.0, batch_share=share)
+        return len(batch)
+
+    assert (planned(1.0), planned(0.25), planned(0.01)) == (16, 4, 1)
+    assert (planned(1.0, 32 * SECOND), planned(0.25, 32 * SECOND)) == (4, 1)
 
 
 @given(decodes, st.integers(1, 6))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_engine.guards import Evidence, Verdict, judge, repeats
+from parley.guards import Evidence, Verdict, judge, repeats
 
 SENTENCE = ["the", "door", "is", "open"]
 
