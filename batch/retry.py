@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from parley.errors import AtCapacity, BackendError, ClientError, ParleyError, SetupError
+from parley.errors import AtCapacity, BackendError, ClientError, ParleyError, QuotaSpent, SetupError
 from parley.jobs import ErrorClass, StepError
 
 MINUTES = 60.0
@@ -86,6 +86,8 @@ def classify(error: Exception) -> StepError:
 def _class_of(error: ParleyError) -> ErrorClass:
     if isinstance(error, AtCapacity | BackendError | SetupError) or error.code == "engine_unavailable":
         return "delayed"
+    if isinstance(error, QuotaSpent):
+        return "quota"
     if isinstance(error, ClientError) and not error.retryable:
         return "permanent"
     return "retryable"

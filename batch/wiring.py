@@ -10,14 +10,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from batch.extracts import Embeds
+from batch.transcription.choose import open_transcriber
+from batch.transcription.transcriber import Transcriber
 from parley import store
 from parley.blobs import Blobs
-from parley.engine_pool import EnginePool
 from parley.errors import SetupError
 from parley.events import Events
 from parley.llm.router import Router
 from parley.settings import Settings
-from parley.tasks import background
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Tools:
     pool: asyncpg.Pool
     blobs: Blobs
     events: Events
-    engines: EnginePool
+    transcriber: Transcriber
     models: Router
     rag: Embeds | None = None
     """None: there is no rag service."""
@@ -48,15 +48,14 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         retry=Retry(NoBackoff(), 1),
     )
     pool = await store.connect(settings.database_url)
-    engines = EnginePool(settings.gateway.engine_urls)
     try:
-        async with background(engines.run()):
+        async with open_transcriber(settings) as transcriber:
             yield Tools(
                 settings=settings,
                 pool=pool,
                 blobs=Blobs(settings.blob_url),
                 events=Events(redis),
-                engines=engines,
+                transcriber=transcriber,
                 models=Router(settings.llm),
             )
     finally:

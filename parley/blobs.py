@@ -47,6 +47,7 @@ _Pieces = Sequence[bytes | memoryview]
 
 class _Writer(Protocol):
     async def put(self, key: str, data: _Pieces | BinaryIO) -> None: ...
+    async def copy(self, key: str, other: str) -> None: ...
     async def delete(self, keys: Sequence[str]) -> None: ...
     async def delete_prefix(self, prefix: str) -> None: ...
 
@@ -72,6 +73,11 @@ class Blobs:
         """Like `put`, with what an open file holds from its position on; a large one is sent in pieces."""
         with _backend_errors(key, writing=True):
             await self._writer.put(key, file)
+
+    async def copy(self, key: str, other: str) -> None:
+        """Writes what lies under `key` under `other` too. Raises NotFound where there is no such blob."""
+        with _backend_errors(key):
+            await self._writer.copy(key, other)
 
     async def get_range(self, key: str, start: int, end: int) -> bytes:
         """Bytes [start, end) of a blob; fewer where it ends before. Raises NotFound where there is no such blob."""
@@ -128,6 +134,9 @@ class _ObjectWriter:
         whole = b"".join(data) if isinstance(data, Sequence) else data
         await obstore.put_async(self._store, key, whole, max_concurrency=_UPLOADS_AT_ONCE)
 
+    async def copy(self, key: str, other: str) -> None:
+        await obstore.copy_async(self._store, key, other)
+
     async def delete(self, keys: Sequence[str]) -> None:
         try:
             await obstore.delete_async(self._store, list(keys))
@@ -152,6 +161,9 @@ class FolderWriter:
     async def put(self, key: str, data: _Pieces | BinaryIO) -> None:
         await self._run(lambda: self._put(self._root / key, data))
 
+    async def copy(self, key: str, other: str) -> None:
+        await self._run(lambda: self._copy(self._root / key, self._root / other))
+
     async def delete(self, keys: Sequence[str]) -> None:
         await self._run(lambda: self._delete([self._root / key for key in keys]))
 
@@ -173,6 +185,10 @@ class FolderWriter:
             temporary.unlink(missing_ok=True)
             raise
         _sync({path.parent, *changed})
+
+    def _copy(self, path: Path, other: Path) -> None:
+        with path.open("rb") as file:
+            self._put(other, file)
 
     def _delete(self, paths: Sequence[Path]) -> None:
         for path in paths:

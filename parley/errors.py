@@ -7,6 +7,7 @@
     ├── AtCapacity         the service is full; carries when to try again
     ├── EngineError        the recogniser or the engine behind the wire failed
     ├── BackendError       PostgreSQL, Redis or object storage failed
+    ├── QuotaSpent         somebody's service takes no more for now: what was paid for is used up
     └── SetupError         this machine or its settings are not fit to run; the message says what to do
 
 `code` is stable and machine-readable; `message` is one sentence for a person; `retryable` says whether the same
@@ -66,6 +67,11 @@ class EngineError(ParleyError):
 
 class BackendError(ParleyError):
     code = "backend_unavailable"
+    retryable = True
+
+
+class QuotaSpent(ParleyError):
+    code = "quota_spent"
     retryable = True
 
 

@@ -81,9 +81,13 @@ class Recordings:
         rows = await self._rows("list_parts", id=recording_uuid(recording_id), first=first, last=last)
         return [AudioPart(*row) for row in rows]
 
-    async def segments(self, recording_id: str, *, first: int = 0) -> list[Segment]:
-        """The finals from number `first` on, in order, those without words too."""
-        rows = await self._rows("list_segments", id=recording_uuid(recording_id), first=first)
+    async def count_segments(self, recording_id: str) -> int:
+        """How many finals it has."""
+        return int(await self._query("count_segments", id=recording_uuid(recording_id)))
+
+    async def segments(self, recording_id: str, *, first: int = 0, count: int | None = None) -> list[Segment]:
+        """The finals from number `first` on, `count` at most, in order, those without words too."""
+        rows = await self._rows("list_segments", id=recording_uuid(recording_id), first=first, count=count)
         return [
             Segment(
                 number=row["number"],

@@ -28,4 +28,7 @@ ORDER BY p.start_sample;
 SELECT s.*
 FROM segments s JOIN recordings r ON r.id = s.recording_id
 WHERE r.id = :id AND r.owner = :owner AND s.number >= :first
-ORDER BY s.number;
+ORDER BY s.number LIMIT CAST(:count AS integer);
+
+-- name: count_segments$
+SELECT count(*) FROM segments s JOIN recordings r ON r.id = s.recording_id WHERE r.id = :id AND r.owner = :owner;

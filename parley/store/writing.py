@@ -1,10 +1,12 @@
 """What the session of a recording writes, under a fence: where two have the same recording, the newer wins.
 
 new, create ──▶ add_part, add_segment, touch … ──▶ finish
+current, on ──▶ the same in the transactions of a step, which has a fence of its own
 take_over ──▶ a RecordingWriter with the next fence: all that the one before it writes is refused (`Superseded`)
 """
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -76,6 +78,21 @@ class RecordingWriter:
         if row is None:
             raise unknown(recording_id)
         return cls.of(pool, row)
+
+    @classmethod
+    async def current(cls, pool: asyncpg.Pool, owner: str, recording_id: str) -> Self:
+        """The right that whoever has the recording has: for those whom something else keeps apart. Raises NotFound."""
+        recording_uuid(recording_id)
+        row = await cls(pool, owner, recording_id)._query("current")
+        if row is None:
+            raise unknown(recording_id)
+        return cls.of(pool, row)
+
+    def on(self, connection: Any) -> Self:
+        """The same right, used on an asyncpg connection, in the caller's transaction."""
+        bound = copy(self)
+        bound._pool = connection
+        return bound
 
     @classmethod
     def of(cls, pool: asyncpg.Pool, row: Mapping[str, Any]) -> Self:

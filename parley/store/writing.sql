@@ -1,4 +1,4 @@
--- What a session writes. Every query names the owner, and all but the first two the fence: only the newest session of a
+-- What a session writes. Every query names the owner, and all but the first three the fence: only the newest session of a
 -- recording changes anything.
 
 -- name: create_recording!
@@ -11,6 +11,9 @@ SET fence = fence + 1, alive_at = now(), stopped = false,
     state = CASE state WHEN 'finished' THEN state ELSE 'recording' END
 WHERE id = :id AND owner = :owner
 RETURNING owner, id, fence, samples, state, options, stopped;
+
+-- name: current^
+SELECT owner, id, fence, samples, state, options, stopped FROM recordings WHERE id = :id AND owner = :owner;
 
 -- name: last_final^
 SELECT s.number, s.end_sample, s.resume_at, s.continues

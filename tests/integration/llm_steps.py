@@ -53,7 +53,7 @@ def tools(pool: asyncpg.Pool, *providers: ProviderSettings, rag: Embeds | None =
         pool=pool,
         blobs=nothing,
         events=nothing,
-        engines=nothing,
+        transcriber=nothing,
         rag=rag,
         models=Router(LLMSettings(providers=providers, **llm), sleep=at_once),
     )
