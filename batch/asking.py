@@ -57,6 +57,11 @@ class Asker:
         """As `Router.rooms`."""
         return self._models.rooms(self._purpose)
 
+    @property
+    def answer_room(self) -> int:
+        """As `Router.answer_room`."""
+        return self._models.answer_room(self._purpose)
+
     async def ask(self, prompt: Prompt, form: type[T]) -> Said[T]:
         """Raises LanguageModelsAway, NoAnswer, and BackendError where PostgreSQL does not answer."""
         question = question_hash(prompt, form.model_json_schema())

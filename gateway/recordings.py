@@ -25,7 +25,7 @@ from parley.errors import ClientError
 from parley.store import Recordings
 from parley.transcript import Recording, RecordingState, samples_to_ms
 
-_writing = anyio.CapacityLimiter(2)
+writing = anyio.CapacityLimiter(2)
 """Ten hours of speech take a second or two of a processor and up to 240 MB: few at once, and not on the loop."""
 _MODEL = ConfigDict(frozen=True, extra="forbid")
 
@@ -143,7 +143,7 @@ async def get_audio(request: Request) -> Response:
     recording = await _recordings(request).get(_id(request))
     wav = WavFile(recording.samples)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-    headers |= _disposition(recording, "wav", download=query.download)
+    headers |= disposition(recording, "wav", download=query.download)
     start, end, status = 0, wav.size, 200
     if (asked := parse_range(request.headers.get("range"), wav.size)) is not None:
         start, end, status = *asked, 206
@@ -163,11 +163,11 @@ async def get_transcript(request: Request) -> Response:
     recording = await _recordings(request).get(_id(request))
     export = Export(recording, await _recordings(request).segments(recording.id))
     form = FORMATS[query.format]
-    content = await anyio.to_thread.run_sync(form.write, export, limiter=_writing)
+    content = await anyio.to_thread.run_sync(form.write, export, limiter=writing)
     return Response(
         content,
         media_type=form.media_type,
-        headers=_disposition(recording, query.format, download=query.download),
+        headers=disposition(recording, query.format, download=query.download),
     )
 
 
@@ -202,7 +202,7 @@ def _json(body: BaseModel) -> Response:
     return Response(body.model_dump_json(), media_type="application/json")
 
 
-def _disposition(recording: Recording, extension: str, *, download: bool) -> dict[str, str]:
+def disposition(recording: Recording, extension: str, *, download: bool) -> dict[str, str]:
     name = quote(f"{recording.title or recording.created_at.strftime('Recording %Y-%m-%d %H.%M')}.{extension}", safe="")
     return {"Content-Disposition": f"{'attachment' if download else 'inline'}; filename*=UTF-8''{name}"}
 

@@ -49,6 +49,10 @@ class Router:
                 rooms.append(room)
         return tuple(rooms)
 
+    def answer_room(self, purpose: Purpose) -> int:
+        """Tokens that an answer may have, whoever of the route gives it; 0 without a provider."""
+        return min((each.max_output_tokens for each in self.settings.route(purpose)), default=0)
+
     async def ask(self, purpose: Purpose, prompt: Prompt, form: type[T], spending: Spending) -> Answer[T]:
         """The answer to `prompt` as a `form`, after `deadline_s` at most.
 

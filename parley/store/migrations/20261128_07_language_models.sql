@@ -24,14 +24,17 @@ CREATE TABLE llm_waits (
 COMMENT ON TABLE llm_waits IS 'since when a step has waited for a language model that is away';
 
 CREATE TABLE translations (
-    recording_id uuid    NOT NULL REFERENCES recordings ON DELETE CASCADE,
-    language     text    NOT NULL,
-    number       integer NOT NULL,
-    owner        text    NOT NULL,
-    text         text    NOT NULL,
+    recording_id uuid        NOT NULL REFERENCES recordings ON DELETE CASCADE,
+    language     text        NOT NULL,
+    number       integer     NOT NULL,
+    text         text        NOT NULL,
+    provider     text,
+    model        text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (recording_id, language, number)
 );
 COMMENT ON TABLE translations IS 'segments in another language, by the number of the segment';
+COMMENT ON COLUMN translations.provider IS 'whose language model translated it; null where it was spoken in this language';
 
 -- migrate: rollback
 DROP TABLE translations;
