@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from batch.claims import Claims, Lease
+from batch.deliveries import Deliveries
 from batch.dispatcher import Dispatcher
 from batch.hearing import Hearing
 from batch.pipeline import step_types
@@ -36,6 +37,7 @@ class Worker:
 
     def __init__(self, tools: Tools, sender: Sender, name: str, kinds: Collection[Kind]) -> None:
         self._settings = settings = tools.settings.batch
+        self._webhooks = tools.settings.webhooks
         self._pool = tools.pool
         self._name = name
         self.kinds = tuple(kinds)
@@ -65,7 +67,8 @@ class Worker:
 
     def duties(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What it does all the time, beside answering. None of them ends by itself; Deaf is raised by one."""
-        return self._dispatcher.run(), self._job_events.run(), self._listen_for_silence()
+        duties = (self._dispatcher.run(), self._job_events.run(), self._listen_for_silence())
+        return (*duties, Deliveries(self._pool, self._webhooks).run()) if "notify" in self.kinds else duties
 
     async def give_back(self) -> None:
         """No further step begins, and those that run are given back, in their time."""

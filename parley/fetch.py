@@ -33,6 +33,8 @@ from parley.media import HashingWriter
 
 _ADDRESSES = 4
 """Addresses of one host that are tried; they share the time to connect."""
+_FIRST_HIGH_PORT = 1024
+"""Below are those of a system's own services, which may take a request for something else."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRYABLE_STATUSES = frozenset({408, 425, 429})
@@ -69,6 +71,8 @@ class FetchPolicy:
     """What may be fetched, and within which bounds."""
 
     ports: frozenset[int] = frozenset({80, 443})
+    high_ports: bool = False
+    """Whether those from 1024 on may be used too."""
     allowed_networks: tuple[Network, ...] = ()
     """Networks that may be reached although they are not public, such as that of a storage in the house."""
     max_bytes: int = 5_000_000_000
@@ -78,6 +82,14 @@ class FetchPolicy:
     read_timeout_s: float = 30.0
     """Seconds without a byte."""
     total_timeout_s: float = 3600.0
+
+    def takes_port(self, port: int | None) -> bool:
+        return port in self.ports or (self.high_ports and port is not None and port >= _FIRST_HIGH_PORT)
+
+    @property
+    def shown_ports(self) -> str:
+        named = ", ".join(map(str, sorted(self.ports)))
+        return f"{named} and those from {_FIRST_HIGH_PORT} on" if self.high_ports else f"only {named}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +119,7 @@ async def fetch(
     policy = policy or FetchPolicy()
     target = checked_url(url, policy)
     try:
-        async with asyncio.timeout(policy.total_timeout_s), _connections(policy, resolve or lookup, tls) as pool:
+        async with asyncio.timeout(policy.total_timeout_s), connections(policy, resolve or lookup, tls) as pool:
             for _ in range(policy.max_redirects + 1):
                 async with _get(pool, target, policy) as response:
                     if not (location := _location(response)):
@@ -131,14 +143,13 @@ def checked_url(url: str, policy: FetchPolicy, base: httpx.URL | None = None) ->
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise ForbiddenURL(f"That is no URL: {error}.") from None  # not shown: it may hold a password
     if parsed.scheme not in _DEFAULT_PORTS:
-        raise ForbiddenURL(f"Only http and https are fetched, not {parsed.scheme!r}.")
+        raise ForbiddenURL(f"Only http and https can be used, not {parsed.scheme!r}.")
     if parsed.userinfo:
         raise ForbiddenURL(f"{shown(parsed)} carries a user name or a password; that is not taken in a URL.")
     if not host:
         raise ForbiddenURL(f"{shown(parsed)!r} names no host.")
-    if port not in policy.ports:
-        taken = ", ".join(map(str, sorted(policy.ports)))
-        raise ForbiddenURL(f"{shown(parsed)} has the port {port}; files are fetched from {taken} only.")
+    if not policy.takes_port(port):
+        raise ForbiddenURL(f"{shown(parsed)} has the port {port}; {policy.shown_ports} can be used.")
     return parsed
 
 
@@ -166,7 +177,7 @@ def vetted(host: str, addresses: Sequence[str], policy: FetchPolicy) -> Sequence
     """
     for address in addresses:
         if why := refusal(ipaddress.ip_address(address.partition("%")[0]), policy.allowed_networks):
-            message = f"The host {host[:200]!r} is at {why}; nothing is fetched from there."
+            message = f"The host {host[:200]!r} is at {why}; Parley does not connect there."
             raise ForbiddenURL(message, code="forbidden_address")
     return addresses[:_ADDRESSES]
 
@@ -207,7 +218,8 @@ class _VettingBackend(httpcore.AsyncNetworkBackend):
         raise failure
 
 
-def _connections(policy: FetchPolicy, resolve: Resolve, tls: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
+def connections(policy: FetchPolicy, resolve: Resolve, tls: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
+    """A pool that connects to what the policy allows, whatever is asked of it."""
     backend = _VettingBackend(policy, resolve)
     return httpcore.AsyncConnectionPool(ssl_context=tls or httpx.create_ssl_context(), network_backend=backend)
 

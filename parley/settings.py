@@ -291,6 +291,18 @@ class BatchSettings(_Slice):
         return self
 
 
+class WebhookSettings(_Slice):
+    """Webhooks: who is told what becomes of jobs."""
+
+    allow_private: bool = False
+    """Whether addresses in this network and on this machine may be told too. Where strangers can make webhooks, they
+    could then reach what stands there. A cloud's metadata service is never told anything."""
+    timeout_s: float = Field(default=10.0, gt=0, le=60)
+    """Seconds that a receiver has to answer."""
+    keep_days: int = Field(default=30, ge=1)
+    """Days for which the log of deliveries is kept."""
+
+
 class TranscriptionSettings(_Slice):
     """Who writes down files: engines, or somebody's service."""
 
@@ -379,6 +391,8 @@ class Settings(BaseSettings):
     """The batch workers."""
     transcription: TranscriptionSettings = TranscriptionSettings()
     """Transcription of files."""
+    webhooks: WebhookSettings = WebhookSettings()
+    """Webhooks."""
     up: UpSettings = UpSettings()
     """`parley up`."""
 

@@ -21,7 +21,7 @@ POLICY = FetchPolicy()
         ("http://user@files.example/", "user name or a password"),
         ("http://user:secret@files.example/", "user name or a password"),
         ("http://127.0.0.1\\@files.example/", "user name or a password"),
-        ("http://files.example:22/", "the port 22; files are fetched from 80, 443 only"),
+        ("http://files.example:22/", "the port 22; only 80, 443 can be used"),
         ("http://files.example:0/", "the port 0"),
         ("http://files.example:99999/", "the port 99999"),
         ("http://files.example:port/", "is no URL"),
