@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import events, recordings, status, translations
+from gateway import events, notes, recordings, status, templates, translations, usage, webhooks
 from gateway.admission import hosts_of
 from gateway.caretaker import Caretaker
 from gateway.compaction import Compactor
@@ -147,7 +147,18 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=[
             WebSocketRoute("/ws/s2t", live),
-            *described([*recordings.routes, *translations.routes, *status.routes, *events.routes]),
+            *described(
+                [
+                    *recordings.routes,
+                    *notes.routes,
+                    *translations.routes,
+                    *templates.routes,
+                    *usage.routes,
+                    *webhooks.routes,
+                    *status.routes,
+                    *events.routes,
+                ]
+            ),
             Route("/metrics", metrics_page),
             *web_routes(settings.gateway.web_dir or _BUILT_WEB),
         ],

@@ -4,10 +4,8 @@ import base64
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
-from urllib.parse import quote
 from uuid import UUID
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 from spectree import Response as Responses
 from starlette.requests import Request
@@ -15,7 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.admission import owner_of
-from gateway.exports import FORMATS, Export, FormatName, TranscriptBody
+from gateway.documents import FileQuery, disposition, document_response, saved_notes
+from gateway.exports import Export, TranscriptBody
 from gateway.openapi import ErrorBody, body_of, describe, query_of
 from gateway.wav import WavFile, parse_range
 from gateway.wiring import Gateway
@@ -23,10 +22,9 @@ from parley import wire
 from parley.durable import blob_prefix
 from parley.errors import ClientError
 from parley.store import Recordings
+from parley.store.notes import RecordingNotes
 from parley.transcript import Recording, RecordingState, samples_to_ms
 
-writing = anyio.CapacityLimiter(2)
-"""Ten hours of speech take a second or two of a processor and up to 240 MB: few at once, and not on the loop."""
 _MODEL = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -76,12 +74,12 @@ class Rename(BaseModel):
     title: wire.Title | None
 
 
-class TranscriptQuery(BaseModel):
-    """`download` asks the browser to save the file."""
+class TranscriptQuery(FileQuery):
+    """`notes`: whether they stand above it, the newest or those by `template`; subtitles have none. `download` asks the
+    browser to save the file."""
 
-    model_config = _MODEL
-    format: FormatName = "json"
-    download: bool = False
+    notes: bool = False
+    template: Annotated[str, Field(min_length=1, max_length=80)] | None = None
 
 
 class AudioQuery(BaseModel):
@@ -158,17 +156,15 @@ async def get_audio(request: Request) -> Response:
 
 @describe(query=TranscriptQuery, resp=Responses(HTTP_200=TranscriptBody, HTTP_404=ErrorBody), tags=["recordings"])
 async def get_transcript(request: Request) -> Response:
-    """The transcript as JSON with word times, as TXT, SRT, WebVTT or Markdown, or as a DOCX or PDF document."""
+    """The transcript, with its notes if wanted: JSON with word times, TXT, SRT, WebVTT or Markdown, DOCX or PDF."""
     query = query_of(request, TranscriptQuery)
     recording = await _recordings(request).get(_id(request))
-    export = Export(recording, await _recordings(request).segments(recording.id))
-    form = FORMATS[query.format]
-    content = await anyio.to_thread.run_sync(form.write, export, limiter=writing)
-    return Response(
-        content,
-        media_type=form.media_type,
-        headers=disposition(recording, query.format, download=query.download),
-    )
+    notes = None
+    if query.notes:
+        kept = RecordingNotes(_gateway(request).pool, owner_of(request))
+        notes = (await saved_notes(kept, recording.id, query.template))[0].notes
+    export = Export(recording, await _recordings(request).segments(recording.id), notes)
+    return await document_response(export, query.format, name=query.format, download=query.download)
 
 
 routes = [
@@ -200,11 +196,6 @@ async def _publish(request: Request, kind: str, recording_id: str) -> None:
 
 def _json(body: BaseModel) -> Response:
     return Response(body.model_dump_json(), media_type="application/json")
-
-
-def disposition(recording: Recording, extension: str, *, download: bool) -> dict[str, str]:
-    name = quote(f"{recording.title or recording.created_at.strftime('Recording %Y-%m-%d %H.%M')}.{extension}", safe="")
-    return {"Content-Disposition": f"{'attachment' if download else 'inline'}; filename*=UTF-8''{name}"}
 
 
 def _to_cursor(recording: Recording) -> str:

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict
 from spectree import Response as Responses
 from starlette.requests import Request
@@ -10,10 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.admission import owner_of
-from gateway.exports import FORMATS, Export
+from gateway.documents import FileQuery, disposition, document_response
+from gateway.exports import Export
 from gateway.exports.translated import translated
 from gateway.openapi import ErrorBody, describe, query_of
-from gateway.recordings import TranscriptQuery, disposition, writing
 from gateway.wiring import Gateway
 from parley.store.translations import TranslatedSegment, Translations
 from parley.transcript import Segment, samples_to_ms
@@ -75,27 +74,26 @@ async def list_translations(request: Request) -> Response:
 
 
 @describe(
-    query=TranscriptQuery,
+    query=FileQuery,
     resp=Responses(HTTP_200=TranslationBody, HTTP_400=ErrorBody, HTTP_404=ErrorBody),
     tags=["recordings"],
 )
 async def get_translation(request: Request) -> Response:
     """A translation, in the forms of a transcript. In subtitles a word has its share of the time of its segment."""
-    query = query_of(request, TranscriptQuery)
+    query = query_of(request, FileQuery)
     gateway: Gateway = request.app.state.gateway
     recordings = gateway.recordings(owner_of(request))
     recording = await recordings.get(str(request.path_params["id"]))
     language = str(request.path_params["language"])
     lines = await Translations(gateway.pool, owner_of(request)).get(recording.id, language)
     segments = await recordings.segments(recording.id)
-    headers = disposition(recording, f"{language}.{query.format}", download=query.download)
-    if query.format == "json":
-        body = TranslationBody(recording_id=recording.id, language=language, segments=_bodies(segments, lines))
-        return Response(body.model_dump_json(), media_type="application/json", headers=headers)
-    form = FORMATS[query.format]
-    export = Export(recording, translated(segments, {each.number: each.text for each in lines}, language))
-    content = await anyio.to_thread.run_sync(form.write, export, limiter=writing)
-    return Response(content, media_type=form.media_type, headers=headers)
+    name = f"{language}.{query.format}"
+    if query.format != "json":
+        export = Export(recording, translated(segments, {each.number: each.text for each in lines}, language))
+        return await document_response(export, query.format, name=name, download=query.download)
+    body = TranslationBody(recording_id=recording.id, language=language, segments=_bodies(segments, lines))
+    headers = disposition(recording, name, download=query.download)
+    return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
 
 def _bodies(segments: list[Segment], lines: list[TranslatedSegment]) -> list[TranslatedBody]:

@@ -17,7 +17,7 @@ from parley.blobs import Blobs
 from parley.engine_pool import EnginePool
 from parley.errors import SetupError
 from parley.events import Events
-from parley.settings import GatewaySettings, Settings
+from parley.settings import GatewaySettings, Settings, WebhookSettings
 from parley.silero import SileroModel, model_path
 from parley.tasks import background
 
@@ -34,6 +34,9 @@ class Gateway:
     engines: EnginePool
     resume_tokens: URLSafeTimedSerializer
     sessions: Sessions
+    webhooks: WebhookSettings
+    monthly_budget: float | None
+    """What paid calls of language models may cost an owner in a month; None: there is no limit."""
 
     def recordings(self, owner: str) -> store.Recordings:
         """All recordings that `owner` may see."""
@@ -66,6 +69,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 engines=engines,
                 resume_tokens=URLSafeTimedSerializer(settings.secret_key, salt="resume"),
                 sessions=Sessions(),
+                webhooks=settings.webhooks,
+                monthly_budget=settings.llm.monthly_budget,
             )
     finally:
         await redis.aclose()

@@ -153,6 +153,18 @@ def checked_url(url: str, policy: FetchPolicy, base: httpx.URL | None = None) ->
     return parsed
 
 
+def check_written_address(url: httpx.URL, policy: FetchPolicy) -> None:
+    """Raises ForbiddenURL where the host is no name but an address, however it is written, that may not be reached.
+
+    Nothing is looked up: what a name stands for is checked where it is connected to.
+    """
+    try:
+        found = socket.getaddrinfo(url.host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return
+    vetted(url.host, [str(address[0]) for *_, address in found], policy)
+
+
 def shown(url: httpx.URL | str) -> str:
     """`url` as messages and logs may show it: without credentials, and without the query, which may sign for access."""
     url = httpx.URL(url)

@@ -70,8 +70,11 @@ Block = Heading | Paragraph | Item | Remark
 def document(export: Export) -> list[Block]:
     """The whole document."""
     blocks: list[Block] = [Heading(line(export.title), 1), Remark(export.about)]
+    blocks += notes(export)
+    if not export.transcript:
+        return blocks
     if export.notes:
-        blocks += [*notes(export), Heading("Transcript", 2)]
+        blocks.append(Heading("Transcript", 2))
     if any(segment.suspect for segment in export.spoken):
         blocks.append(Remark(f"{SUSPECT} marks words that may have been misheard."))
     return [*blocks, *(paragraph(segments) for segments in paragraphs(export.spoken))]

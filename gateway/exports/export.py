@@ -15,11 +15,15 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A recording with its segments in order, and its notes if there are any."""
+    """A recording with its segments in order, and its notes if there are any.
+
+    `transcript`: whether what was said stands below them, or they stand alone.
+    """
 
     recording: Recording
     segments: Sequence[Segment]
     notes: Notes | None = None
+    transcript: bool = True
 
     @property
     def spoken(self) -> list[Segment]:

@@ -13,12 +13,14 @@ _NUMBER_AT_START = re.compile(r"^(\d{1,9})([.)])")
 
 
 def as_text(export: Export) -> str:
-    """One line a segment, below the notes if there are any."""
+    """One line a segment, below the notes if there are any; or these alone."""
     spoken = "".join(f"{segment.text}{f' {SUSPECT}' if segment.suspect else ''}\n" for segment in export.spoken)
     if export.notes is None:
         return spoken
-    blocks = [Heading(export.title, 1), *notes(export), Heading("Transcript", 2)]
-    return "".join(_plain(block) for block in blocks) + "\n" + spoken
+    blocks = [Heading(export.title, 1), *notes(export)]
+    if not export.transcript:
+        return "".join(_plain(block) for block in blocks)
+    return "".join(_plain(block) for block in [*blocks, Heading("Transcript", 2)]) + "\n" + spoken
 
 
 def as_markdown(export: Export) -> str:

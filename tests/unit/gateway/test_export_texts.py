@@ -1,6 +1,7 @@
 """Plain text, Markdown and JSON: the notes above the transcript, and what was said exactly as it was said."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +62,13 @@ def test_markdown_has_title_date_notes_and_the_time_of_each_paragraph() -> None:
         "**0:00:00** Good morning. \\*Costs\\* fell by 5 % \\[see \\#3\\] \\& more. *Perhaps.* \\[?\\]\n\n"
         "**0:00:10** 1\\. Write it down!\n\n"
     )
+
+
+def test_notes_can_stand_alone() -> None:
+    alone = replace(export(*SEGMENTS, notes=NOTES), transcript=False)
+    for write in (as_text, as_markdown):
+        above = write(export(*SEGMENTS, notes=NOTES))
+        assert write(alone).strip() == above[: above.index("Transcript")].rstrip("# \n")
 
 
 def test_extractive_notes_say_that_they_are() -> None:
