@@ -3,6 +3,7 @@
 from starlette.requests import HTTPConnection
 
 from parley.errors import ClientError
+from parley.jobs import Priority
 from parley.settings import GatewaySettings
 
 LOCAL_OWNER = "local"
@@ -12,6 +13,13 @@ _LOOPBACK = ["localhost", "127.0.0.1", "::1", "[::1]"]
 def owner_of(connection: HTTPConnection) -> str:
     """The owner whose recordings a request may see. Until there are accounts, everyone is the one local owner."""
     return LOCAL_OWNER
+
+
+def priority_of(connection: HTTPConnection, asked: Priority) -> Priority:
+    """The priority of a job for which `asked` was asked. Until there are accounts, everyone may ask for any: here an
+    account's limit will say who may not ask for `urgent`.
+    """
+    return asked
 
 
 def hosts_of(settings: GatewaySettings) -> list[str]:

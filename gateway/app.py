@@ -12,17 +12,32 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import events, notes, recordings, status, templates, translations, usage, webhooks
-from gateway.admission import hosts_of
+from gateway import (
+    events,
+    files,
+    job_events,
+    jobs,
+    notes,
+    recordings,
+    status,
+    templates,
+    translations,
+    usage,
+    webhooks,
+)
+from gateway.admission import check_origin, hosts_of
 from gateway.caretaker import Caretaker
 from gateway.compaction import Compactor
 from gateway.live import live
 from gateway.openapi import described, error_response
+from gateway.upload_store import KeptUploads, limits_of
+from gateway.upload_sweeper import UploadSweeper
+from gateway.uploads import Uploads
 from gateway.web import web_routes
 from gateway.wiring import open_gateway
 from parley.errors import ClientError, ParleyError
@@ -32,6 +47,7 @@ from parley.tasks import background
 
 _BUILT_WEB = Path(__file__).parent.parent / "web" / "dist"
 _ID_OF_PROXY = re.compile(rb"[0-9A-Za-z_-]{8,64}")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST_SHOWN = 260
 """Characters of a host that an error repeats: the longest name, and a port. Source: RFC 1035, section 2.3.4."""
 _log = get_logger(__name__)
@@ -98,6 +114,23 @@ def _unknown_host(host: str) -> ClientError:
     )
 
 
+class OwnPages:
+    """Lets no page of another site change anything: a browser sends its forms without asking first."""
+
+    def __init__(self, app: ASGIApp, allowed_origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
+                check_origin(HTTPConnection(scope), self._allowed_origins)
+        except ClientError as error:
+            await error_response(error, scope["state"]["request_id"])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 async def metrics_page(request: Request) -> Response:
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -137,6 +170,7 @@ def create_app(settings: Settings) -> Starlette:
                 background(gateway.detector.run()),
                 background(Caretaker(gateway).run()),
                 background(Compactor(gateway.pool, gateway.blobs).run()),
+                background(UploadSweeper(gateway.pool, gateway.blobs).run()),
             ):
                 app.state.gateway = gateway
                 yield
@@ -144,6 +178,7 @@ def create_app(settings: Settings) -> Starlette:
             app.state.failure = error
             raise
 
+    uploads = Uploads(KeptUploads, limits_of(settings.uploads), stalled_after_s=settings.uploads.stalled_after_s)
     app = Starlette(
         routes=[
             WebSocketRoute("/ws/s2t", live),
@@ -155,6 +190,10 @@ def create_app(settings: Settings) -> Starlette:
                     *templates.routes,
                     *usage.routes,
                     *webhooks.routes,
+                    *files.routes,
+                    *uploads.routes("/api/v1/uploads"),
+                    *jobs.routes,
+                    *job_events.routes,
                     *status.routes,
                     *events.routes,
                 ]
@@ -165,6 +204,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=[
             Middleware(RequestIds),
             Middleware(KnownHosts, allowed_hosts=hosts_of(settings.gateway)),
+            Middleware(OwnPages, allowed_origins=settings.gateway.allowed_origins),
         ],
         exception_handlers={ParleyError: on_parley_error, HTTPException: on_http_error, Exception: on_bug},
         lifespan=lifespan,

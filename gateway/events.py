@@ -20,7 +20,7 @@ from parley.jobs import JobState
 from parley.logs import get_logger
 
 _RETRY_S = 2.0
-_KEEP_ALIVE_S = 15
+KEEP_ALIVE_S = 15
 _log = get_logger(__name__)
 
 
@@ -38,7 +38,7 @@ class JobEvent(BaseModel):
     model_config = ConfigDict(frozen=True)
     job_id: str
     recording_id: str | None
-    state: JobState
+    state: JobState | Literal["deleted"]
     delayed: str | None
     step: str | None
     stage: str | None
@@ -57,7 +57,7 @@ async def events(request: Request) -> Response:
     gateway: Gateway = request.app.state.gateway
     check_origin(request, gateway.settings.allowed_origins)
     stream = _stream(gateway, owner_of(request), request.headers.get("last-event-id"))
-    return EventSourceResponse(stream, ping=_KEEP_ALIVE_S)
+    return EventSourceResponse(stream, ping=KEEP_ALIVE_S)
 
 
 async def _stream(gateway: Gateway, owner: str, last_id: str | None) -> AsyncIterator[ServerSentEvent]:

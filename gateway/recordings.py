@@ -1,10 +1,8 @@
 """REST for recordings: list, get, rename, delete, their audio and their transcript. Each handler is a few lines."""
 
-import base64
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from spectree import Response as Responses
@@ -13,23 +11,28 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.admission import owner_of
+from gateway.cursors import from_cursor, to_cursor
 from gateway.documents import FileQuery, disposition, document_response, saved_notes
 from gateway.exports import Export, TranscriptBody
 from gateway.openapi import ErrorBody, body_of, describe, query_of
+from gateway.removal import remove_recording
 from gateway.wav import WavFile, parse_range
 from gateway.wiring import Gateway
 from parley import wire
-from parley.durable import blob_prefix
 from parley.errors import ClientError
 from parley.store import Recordings
 from parley.store.notes import RecordingNotes
-from parley.transcript import Recording, RecordingState, samples_to_ms
+from parley.transcript import Origin, Recording, RecordingState, samples_to_ms
 
 _MODEL = ConfigDict(frozen=True, extra="forbid")
 
 
 class RecordingBody(BaseModel):
-    """A recording. `title` is null until one is given; `preview` is its first words; times in ISO 8601 and ms."""
+    """A recording. `title` is null until one is given; `preview` is its first words; times in ISO 8601 and ms.
+
+    `origin`: live, upload or import; `source_name`: what the file that it came as was called. `same_as`: its transcript
+    is that of another recording of the same audio.
+    """
 
     model_config = _MODEL
     id: str
@@ -39,6 +42,9 @@ class RecordingBody(BaseModel):
     duration_ms: int
     language: str | None
     preview: str
+    origin: Origin
+    source_name: str | None
+    same_as: str | None
 
     @classmethod
     def of(cls, recording: Recording) -> "RecordingBody":
@@ -50,6 +56,9 @@ class RecordingBody(BaseModel):
             duration_ms=samples_to_ms(recording.samples),
             language=recording.language,
             preview=recording.preview,
+            origin=recording.origin,
+            source_name=recording.source_name,
+            same_as=recording.same_as,
         )
 
 
@@ -91,9 +100,9 @@ class AudioQuery(BaseModel):
 async def list_recordings(request: Request) -> Response:
     """The recordings, newest first, a page at a time."""
     query = query_of(request, ListQuery)
-    found = await _recordings(request).page(count=query.limit + 1, before=_from_cursor(query.cursor))
+    found = await _recordings(request).page(count=query.limit + 1, before=from_cursor(query.cursor))
     page = found[: query.limit]
-    next_cursor = _to_cursor(page[-1]) if len(found) > query.limit else None
+    next_cursor = to_cursor(page[-1].created_at, page[-1].id) if len(found) > query.limit else None
     return _json(RecordingPage(recordings=[RecordingBody.of(recording) for recording in page], next_cursor=next_cursor))
 
 
@@ -117,7 +126,8 @@ async def rename_recording(request: Request) -> Response:
 
 @describe(resp=Responses("HTTP_204", HTTP_404=ErrorBody, HTTP_409=ErrorBody), tags=["recordings"])
 async def delete_recording(request: Request) -> Response:
-    """Deletes a recording, its audio and its transcript, for good. One that is being recorded must be stopped first."""
+    """Deletes a recording for good: its audio, its file, its transcript, its jobs. One that is being recorded must be
+    stopped first."""
     recordings = _recordings(request)
     recording = await recordings.get(_id(request))
     if recording.state == "recording":
@@ -126,10 +136,7 @@ async def delete_recording(request: Request) -> Response:
             code="still_recording",
             retryable=True,
         )
-    await _gateway(request).blobs.delete_prefix(blob_prefix(recording.id))
-    await recordings.delete(recording.id)
-    # Once more, for what a compaction put there in between; from here on it finds no row and removes its own.
-    await _gateway(request).blobs.delete_prefix(blob_prefix(recording.id))
+    await remove_recording(_gateway(request).blobs, recordings, recording.id)
     await _publish(request, "deleted", recording.id)
     return Response(status_code=204)
 
@@ -196,17 +203,3 @@ async def _publish(request: Request, kind: str, recording_id: str) -> None:
 
 def _json(body: BaseModel) -> Response:
     return Response(body.model_dump_json(), media_type="application/json")
-
-
-def _to_cursor(recording: Recording) -> str:
-    return base64.urlsafe_b64encode(f"{recording.created_at.isoformat()} {recording.id}".encode()).decode()
-
-
-def _from_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    if cursor is None:
-        return None
-    try:
-        created, recording_id = base64.urlsafe_b64decode(cursor).decode().split(" ")
-        return datetime.fromisoformat(created).astimezone(UTC), str(UUID(recording_id))
-    except (ValueError, OverflowError):
-        raise ClientError(f"cursor {cursor[:80]!r} is not valid.", code="bad_request") from None

@@ -53,6 +53,8 @@ class NewUpload:
     metadata: str
     """As the client sent it: `parse_metadata` reads it."""
     expires_at: datetime
+    idempotency_key: str | None = None
+    """Of the request: the same one again gets the same upload. Not of tus, but an HTTP header as everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ class Upload:
     offset: int
     metadata: str
     expires_at: datetime
+    recording_id: str | None = None
+    job_id: str | None = None
+    """What a complete upload has become."""
 
     @property
     def complete(self) -> bool:
@@ -212,6 +217,10 @@ def describe(upload: Upload) -> dict[str, str]:
         headers["Upload-Metadata"] = upload.metadata
     if not upload.complete:
         headers["Upload-Expires"] = format_datetime(upload.expires_at, usegmt=True)
+    if upload.recording_id:
+        headers["Parley-Recording-Id"] = upload.recording_id
+    if upload.job_id:
+        headers["Parley-Job-Id"] = upload.job_id
     return headers
 
 

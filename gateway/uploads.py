@@ -5,17 +5,20 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import BinaryIO, Protocol
 
+from spectree import Response as Responses
 from starlette.datastructures import MutableHeaders
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway import tus
+from gateway.intake import idempotency_key
+from gateway.openapi import ErrorBody, describe
 from gateway.tus import Limits, NewUpload, Part, Upload
 from parley.errors import ClientError
 
@@ -25,18 +28,23 @@ _WRITE_BYTES = 1024 * 1024
 class UploadStore(Protocol):
     """One owner's uploads. Raises NotFound for those that are not there or another's, BackendError where it is away."""
 
+    async def check(self, new: NewUpload) -> None:
+        """Raises ClientError for an upload that `create` would refuse; creates nothing."""
+
     async def create(self, new: NewUpload) -> Upload:
-        """Gives the upload an id. An empty upload, at offset 0, is durable when this returns."""
+        """Gives the upload an id. An empty upload, at offset 0, is durable when this returns; or it is the one that was
+        made of the same request before. Raises ClientError for metadata that are wrong.
+        """
 
     async def get(self, upload_id: str) -> Upload:
         """The upload as it is kept. One that expired may be gone already."""
 
-    async def append(self, before: Upload, after: Upload, file: BinaryIO) -> bool:
+    async def append(self, before: Upload, after: Upload, file: BinaryIO) -> Upload | None:
         """Keeps what `file` holds from its position on: the bytes from `before.offset` to `after.offset`.
 
-        True when they are durable and the upload is `after`. False, with nothing changed, when it is no longer at
-        `before.offset`: of two parts for one place, one wins. Where `after.complete`, what follows from the upload (a
-        recording and its job) is written in the same transaction.
+        The upload as it is when they are durable. None, with nothing changed, when it is no longer at `before.offset`:
+        of two parts for one place, one wins. Where `after.complete`, what follows from the upload (a recording and its
+        job) is written in the same transaction, and the upload says what it is.
         """
 
     async def delete(self, upload_id: str) -> None:
@@ -61,18 +69,21 @@ class Uploads:
 
     def routes(self, path: str) -> list[Route]:
         """Those for new uploads at `path` and for each at `path/ID`."""
-        middleware = [Middleware(_SpeaksTus)]
+        new = describe(resp=Responses("HTTP_201", HTTP_400=ErrorBody, HTTP_413=ErrorBody), tags=["uploads"])
+        one = describe(resp=Responses("HTTP_204", HTTP_404=ErrorBody, HTTP_409=ErrorBody), tags=["uploads"])
         return [
-            Route(path, self._all, methods=["OPTIONS", "POST"], middleware=middleware),
-            Route(
-                path + "/{id}", self._one, methods=["OPTIONS", "HEAD", "PATCH", "DELETE", "POST"], middleware=middleware
-            ),
+            _TusRoute(path, new(self._all), methods=["OPTIONS", "POST"]),
+            _TusRoute(path + "/{id}", one(self._one), methods=["OPTIONS", "HEAD", "PATCH", "DELETE", "POST"]),
         ]
 
     async def _all(self, request: Request) -> Response:
+        """A new resumable upload, by tus 1.0. `Upload-Metadata` may name `filename`, `title`, `priority`, `pipeline`
+        and `options` (JSON)."""
         return await self._dispatch(request, {"POST": self._create})
 
     async def _one(self, request: Request) -> Response:
+        """A resumable upload: how far it is (HEAD), one more part at the offset (PATCH), away with it (DELETE). Once it
+        is complete, answers name what it became: `Parley-Recording-Id`, `Parley-Job-Id`."""
         return await self._dispatch(request, {"HEAD": self._head, "PATCH": self._patch, "DELETE": self._delete})
 
     async def _dispatch(
@@ -88,13 +99,17 @@ class Uploads:
 
     async def _create(self, request: Request) -> Response:
         new = tus.new_upload(request.headers, self._limits, self._now())
+        new = replace(new, idempotency_key=idempotency_key(request))
         part = tus.first_part(request.headers, new, self._limits)
         store = self._store_of(request)
         if part is None:
             upload = await store.create(new)
         else:
+            await store.check(new)  # before its part is read
             async with self._received(request, part) as (file, size):
-                upload = await self._append(store, await store.create(new), file, size)
+                upload = await store.create(new)
+                if not upload.offset:  # else the same request had come before
+                    upload = await self._append(store, upload, file, size)
         location = f"{request.url.path.rstrip('/')}/{upload.id}"
         return Response(None, 201, {**tus.describe(upload), "Location": location})
 
@@ -122,9 +137,9 @@ class Uploads:
         if not size:
             return upload
         after = tus.advanced(upload, size, self._limits, self._now())
-        if not await store.append(upload, after, file):
+        if (kept := await store.append(upload, after, file)) is None:
             raise tus.wrong_offset(upload.id, upload.offset)
-        return after
+        return kept
 
     @contextlib.asynccontextmanager
     async def _received(self, request: Request, part: Part) -> AsyncIterator[tuple[BinaryIO, int]]:
@@ -166,17 +181,14 @@ class Uploads:
             return await anext(body, b"")
 
 
-class _SpeaksTus:
+class _TusRoute(Route):
     """Names the version in every answer, also in those that refuse: it stands outside of a route's error handling."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_version(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Tus-Resumable"] = headers["Tus-Version"] = tus.VERSION
             await send(message)
 
-        await self._app(scope, receive, send_with_version)
+        await super().handle(scope, receive, send_with_version)

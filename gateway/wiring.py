@@ -1,7 +1,7 @@
 """The one function that turns settings into the gateway's objects."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -17,7 +17,8 @@ from parley.blobs import Blobs
 from parley.engine_pool import EnginePool
 from parley.errors import SetupError
 from parley.events import Events
-from parley.settings import GatewaySettings, Settings, WebhookSettings
+from parley.job_events import JobEvents
+from parley.settings import GatewaySettings, Settings, UploadSettings, WebhookSettings
 from parley.silero import SileroModel, model_path
 from parley.tasks import background
 
@@ -37,6 +38,10 @@ class Gateway:
     webhooks: WebhookSettings
     monthly_budget: float | None
     """What paid calls of language models may cost an owner in a month; None: there is no limit."""
+    uploads: UploadSettings
+    pipelines: Mapping[str, tuple[str, ...]]
+    """The steps of jobs, by the pipeline's name."""
+    job_events: JobEvents
 
     def recordings(self, owner: str) -> store.Recordings:
         """All recordings that `owner` may see."""
@@ -58,19 +63,23 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     )
     pool = await store.connect(settings.database_url)
     engines = EnginePool(settings.gateway.engine_urls)
+    events = Events(redis)
     try:
         async with background(engines.run()):
             yield Gateway(
                 settings=settings.gateway,
                 pool=pool,
                 blobs=Blobs(settings.blob_url),
-                events=Events(redis),
+                events=events,
                 detector=VoiceActivityDetector(SileroModel(model_path()), tick_ms=settings.gateway.vad_tick_ms),
                 engines=engines,
                 resume_tokens=URLSafeTimedSerializer(settings.secret_key, salt="resume"),
                 sessions=Sessions(),
                 webhooks=settings.webhooks,
                 monthly_budget=settings.llm.monthly_budget,
+                uploads=settings.uploads,
+                pipelines=settings.batch.pipelines,
+                job_events=JobEvents(pool, events),
             )
     finally:
         await redis.aclose()

@@ -9,8 +9,9 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, ObjectStore, S3Store, from_url
 
-from parley.errors import BackendError, NotFound, SetupError
+from parley.errors import BackendError, ClientError, NotFound, SetupError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -43,6 +44,14 @@ T = TypeVar("T")
 
 
 _Pieces = Sequence[bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPut:
+    """Where a blob may be sent, and with which headers."""
+
+    url: str
+    headers: Mapping[str, str]
 
 
 class _Writer(Protocol):
@@ -92,6 +101,34 @@ class Blobs:
     def open(self, key: str) -> "BlobReader":
         """A blob as a file, for libraries that read files; opened at the first read. It blocks: use it in a thread."""
         return BlobReader(self._store, key)
+
+    async def size(self, key: str) -> int:
+        """Bytes of a blob. Raises NotFound where there is no such blob."""
+        with _backend_errors(key):
+            return (await obstore.head_async(self._store, key))["size"]
+
+    def check_signs(self) -> None:
+        """Raises ClientError (`presign_unsupported`) where `sign_put` would."""
+        self._signing()
+
+    def _signing(self) -> S3Store | GCSStore | AzureStore:
+        if not isinstance(self._store, S3Store | GCSStore | AzureStore):
+            raise ClientError(
+                "The object storage of this server signs no addresses, as S3, GCS and Azure do."
+                " Send the file to /api/v1/uploads (tus) or /api/v1/recordings (a form).",
+                code="presign_unsupported",
+            )
+        return self._store
+
+    async def sign_put(self, key: str, expires_in: timedelta) -> SignedPut:
+        """An address to which whoever has it may send this blob, straight to the storage.
+
+        Raises ClientError (`presign_unsupported`) where the storage takes nothing but what this process writes.
+        """
+        store = self._signing()
+        with _backend_errors(key):
+            url = await obstore.sign_async(store, "PUT", key, expires_in)
+        return SignedPut(url, {"x-ms-blob-type": "BlockBlob"} if isinstance(self._store, AzureStore) else {})
 
     async def keys(self, prefix: str) -> list[str]:
         """The keys that begin with `prefix` and a slash."""

@@ -76,6 +76,21 @@ class Events:
         except (RedisError, OSError) as error:
             raise BackendError(f"Redis does not answer: {error}.", code="events_unavailable") from error
 
+    async def since(self, owner: str, last_id: str | None) -> tuple[list[Event], str]:
+        """What came after `last_id` (nothing, where that is None), and the position from which `follow` goes on.
+
+        Raises BackendError where Redis does not answer.
+        """
+        key = _key(owner)
+        try:
+            if last_id is None:
+                return [], await self._newest(key)
+            entries: Any = await self._redis.xrange(key, min=f"({last_id}")
+        except (RedisError, OSError) as error:
+            raise BackendError(f"Redis does not answer: {error}.", code="events_unavailable") from error
+        events = [_event(entry_id, fields) for entry_id, fields in entries]
+        return events, events[-1].id if events else last_id
+
     async def _newest(self, key: str) -> str:
         newest: Any = await self._redis.xrevrange(key, count=1)
         return str(newest[0][0]) if newest else "0-0"

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import unquote
 
 import httpcore
@@ -30,6 +30,7 @@ import httpx
 from parley.addresses import Network, refusal
 from parley.errors import ClientError, ParleyError, TooLarge
 from parley.media import HashingWriter
+from parley.settings import UploadSettings
 
 _ADDRESSES = 4
 """Addresses of one host that are tried; they share the time to connect."""
@@ -82,6 +83,15 @@ class FetchPolicy:
     read_timeout_s: float = 30.0
     """Seconds without a byte."""
     total_timeout_s: float = 3600.0
+
+    @classmethod
+    def of(cls, settings: UploadSettings) -> Self:
+        return cls(
+            ports=frozenset(settings.import_ports),
+            allowed_networks=settings.import_networks,
+            max_bytes=settings.max_bytes,
+            total_timeout_s=settings.import_timeout_s,
+        )
 
     def takes_port(self, port: int | None) -> bool:
         return port in self.ports or (self.high_ports and port is not None and port >= _FIRST_HIGH_PORT)

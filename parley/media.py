@@ -51,6 +51,8 @@ _OTHERS = (
     (b"<html", "a web page"),
 )
 """What people send in place of audio, by its first bytes in lower case."""
+START_BYTES = 64
+"""Bytes of a file that tell of those."""
 _PROTECTED = frozenset({"drms", "aavd"})
 """Codec tags of iTunes and Audible with copy protection."""
 
@@ -86,6 +88,17 @@ def check_file(path: Path, *, name: str | None = None) -> None:
         raise ClientError(f"{shown!r} is empty.", code="no_audio")
     if not os.access(path, os.R_OK):
         raise ClientError(f"{shown!r} may not be read by this user.", code="no_file")
+
+
+def check_start(start: bytes, *, name: str) -> None:
+    """Raises ClientError where the first START_BYTES of a file show that it is no sound: at once, without a decoder.
+
+    What passes may be no sound all the same: `probe` says so, in the same words.
+    """
+    if not start:
+        raise ClientError(f"{name!r} is empty.", code="no_audio")
+    if error := _something_else(start, name):
+        raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +185,15 @@ def _opened(path: Path, shown: str) -> Iterator["InputContainer"]:
 def _no_media(path: Path, shown: str) -> ClientError:
     """What to say of a file that FFmpeg does not open, or that it may not."""
     with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        return _something_else(file.read(START_BYTES), shown) or _nothing_in(shown, damaged=True)
+
+
+def _something_else(start: bytes, shown: str) -> ClientError | None:
+    start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, what in _OTHERS:
         if start.startswith(magic.lower()):
             return ClientError(f"{shown!r} is {what}, no audio.", code="no_audio")
-    return _nothing_in(shown, damaged=True)
+    return None
 
 
 def _nothing_in(shown: str, *, damaged: bool) -> ClientError:

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
@@ -176,6 +177,30 @@ class GatewaySettings(_Slice):
     @classmethod
     def _reachable(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         return _engine_urls(urls)
+
+
+class UploadSettings(_Slice):
+    """Files that come in: uploads, forms, addresses to fetch from."""
+
+    max_bytes: int = Field(default=5_000_000_000, gt=0)
+    """Bytes of one file at most, whichever way it comes."""
+    max_part_bytes: int = Field(default=33_554_432, ge=65_536)
+    """Bytes of one request of a resumable upload at most. Proxies have limits of their own; nginx here 32 MiB."""
+    max_form_bytes: int = Field(default=512_000_000, gt=0)
+    """Bytes of one form at most; larger files come in parts, and lose nothing where a connection breaks."""
+    lifetime_s: float = Field(default=86_400.0, gt=0)
+    """Seconds after its last part until an unfinished upload is deleted."""
+    presigned_s: float = Field(default=3600.0, gt=0, le=604_800)
+    """Seconds for which an address for an upload straight to object storage is good."""
+    stalled_after_s: float = Field(default=60.0, gt=0)
+    """Seconds without a byte after which an upload's request is let go; what came of a part is kept."""
+    import_ports: tuple[Annotated[int, Field(gt=0, le=65_535)], ...] = Field(default=(80, 443), min_length=1)
+    """Ports that files are fetched from by URL."""
+    import_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that files may be fetched from although they are not public, such as `10.1.0.0/16` of a storage in the
+    house. Empty: only public addresses."""
+    import_timeout_s: float = Field(default=3600.0, gt=0)
+    """Seconds for fetching one file."""
 
 
 class EngineSettings(_Slice):
@@ -383,6 +408,8 @@ class Settings(BaseSettings):
     """The least level that is logged."""
     gateway: GatewaySettings = GatewaySettings()
     """The gateway."""
+    uploads: UploadSettings = UploadSettings()
+    """Files that come in."""
     engine: EngineSettings = EngineSettings()
     """The stream engine."""
     llm: LLMSettings = LLMSettings()

@@ -49,7 +49,7 @@ async def enqueue(
     succeeded, is returned in its place. Raises NotFound for a recording that is not the owner's, ClientError for steps
     that make no pipeline.
     """
-    _check_pipeline(steps)
+    check_pipeline(steps)
     recording = recording_uuid(recording_id) if recording_id else None
     keys = {"owner": owner, "idempotency_key": idempotency_key, "content_key": content_key}
     async with connection.transaction():
@@ -72,7 +72,8 @@ async def enqueue(
                 return Enqueued(str(same["id"]), None, same_content=not same["same_request"])
 
 
-def _check_pipeline(steps: Sequence[PlannedStep]) -> None:
+def check_pipeline(steps: Sequence[PlannedStep]) -> None:
+    """Raises ClientError (`no_steps`, `step_twice`) for steps that make no job."""
     names = [step.name for step in steps]
     if not names:
         raise ClientError("A job needs at least one step.", code="no_steps")
@@ -115,11 +116,16 @@ class Jobs:
             return job
 
     async def page(
-        self, *, count: int, before: tuple[datetime, str] | None = None, state: JobState | None = None
+        self,
+        *,
+        count: int,
+        before: tuple[datetime, str] | None = None,
+        state: JobState | None = None,
+        recording_id: str | None = None,
     ) -> list[Job]:
         """The newest `count`, or those older than `before` (creation time and id of the last one seen).
 
-        The dead letters are the page of state `dead`.
+        The dead letters are the page of state `dead`. Raises NotFound for what is no recording's id.
         """
         created, last_id = before or (None, None)
         async with self._snapshot() as connection:
@@ -127,6 +133,7 @@ class Jobs:
                 connection,
                 owner=self._owner,
                 state=state,
+                recording_id=recording_uuid(recording_id) if recording_id is not None else None,
                 before_created=created,
                 before_id=_job_uuid(last_id) if last_id else None,
                 count=count,

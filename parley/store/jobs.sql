@@ -38,6 +38,7 @@ SELECT j.*, r.samples, now() AS now
 FROM jobs j LEFT JOIN recordings r ON r.id = j.recording_id
 WHERE j.owner = :owner
   AND (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
+  AND (CAST(:recording_id AS uuid) IS NULL OR j.recording_id = CAST(:recording_id AS uuid))
   AND (CAST(:before_created AS timestamptz) IS NULL
        OR (j.created_at, j.id) < (CAST(:before_created AS timestamptz), CAST(:before_id AS uuid)))
 ORDER BY j.created_at DESC, j.id DESC

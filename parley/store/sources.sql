@@ -23,3 +23,14 @@ INSERT INTO source_parts (recording_id, start_byte, end_byte, blob_key)
 SELECT id, :start_byte, :end_byte, :blob_key FROM recordings WHERE id = :id AND owner = :owner
 ON CONFLICT DO NOTHING
 RETURNING start_byte;
+
+-- name: recording_of_job$
+SELECT recording_id FROM jobs WHERE id = :job_id AND owner = :owner;
+
+-- name: lock_recording$
+-- Two that want to be alone with it come one after the other.
+SELECT id FROM recordings WHERE id = :id AND owner = :owner FOR NO KEY UPDATE;
+
+-- name: living_job$
+SELECT id FROM jobs
+WHERE recording_id = :id AND owner = :owner AND state IN ('queued', 'running', 'waiting') LIMIT 1;

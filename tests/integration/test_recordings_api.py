@@ -214,7 +214,7 @@ async def test_changes_are_told_as_events_and_caught_up_with(server: RunningServ
         async with stream as answer:
             async for line in answer.aiter_lines():
                 event = json.loads(line[6:]) if line.startswith("data: ") else {}
-                if event.get("recording_id") == recording_id:
+                if event.get("recording_id") == recording_id and "change" in event:  # else of its job
                     changes.append(event["change"])
                 if len(changes) == count:
                     break

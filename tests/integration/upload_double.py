@@ -17,6 +17,9 @@ class UploadsInMemory:
         self.completed: list[str] = []
         self.before_append: Callable[[], None] = lambda: None
 
+    async def check(self, new: NewUpload) -> None:
+        """It takes any."""
+
     async def create(self, new: NewUpload) -> Upload:
         upload = Upload(uuid4().hex, new.length, 0, new.metadata, new.expires_at)
         self.uploads[upload.id], self.bytes[upload.id] = upload, b""
@@ -27,16 +30,16 @@ class UploadsInMemory:
             raise NotFound(f"There is no upload {upload_id!r}.")
         return self.uploads[upload_id]
 
-    async def append(self, before: Upload, after: Upload, file: BinaryIO) -> bool:
+    async def append(self, before: Upload, after: Upload, file: BinaryIO) -> Upload | None:
         self.before_append()
         if self.uploads[before.id].offset != before.offset:
-            return False
+            return None
         self.bytes[after.id] += file.read()
         assert len(self.bytes[after.id]) == after.offset
         self.uploads[after.id] = after
         if after.complete:
             self.completed.append(after.id)
-        return True
+        return after
 
     async def delete(self, upload_id: str) -> None:
         del self.uploads[upload_id], self.bytes[upload_id]
