@@ -6,6 +6,7 @@ Each gateway looks for them; the database gives each to one.
 import asyncio
 import time
 
+from gateway.follow_up import finish
 from gateway.journal import Journal
 from gateway.transcriber import Transcriber
 from gateway.transcription import insist
@@ -126,7 +127,7 @@ class _Closing:
                     raise
                 _log.error("its last words cannot be written", error=error.message, code=error.code)
         state: RecordingState = "finished" if self._writer.stopped else "interrupted"
-        await insist(lambda: self._writer.finish(state), self)
+        await insist(lambda: finish(self._gateway, self._writer, state), self)
         await self._publish("updated")
 
     async def _touch(self) -> None:

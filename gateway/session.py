@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from itsdangerous import BadSignature, SignatureExpired
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.follow_up import finish
 from gateway.journal import Journal
 from gateway.outbox import ClientStalled, Outbox
 from gateway.reception import ClientGone, ClientSilent, Reception, error_message
@@ -356,7 +357,7 @@ class LiveSession:
     async def _close_recording(self, state: RecordingState) -> None:
         """Marks the recording's end; one that never had a sample is not kept."""
         if self._journal.durable:
-            await insist(lambda: self._writer.finish(state), self)
+            await insist(lambda: finish(self._gateway, self._writer, state), self)
             await self._publish("updated")
         else:
             await insist(self._writer.discard, self)

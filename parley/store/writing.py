@@ -5,7 +5,7 @@ current, on ──▶ the same in the transactions of a step, which has a fence 
 take_over ──▶ a RecordingWriter with the next fence: all that the one before it writes is refused (`Superseded`)
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -145,9 +145,19 @@ class RecordingWriter:
         """All audio of the recording is there; its last finals are not."""
         await self._fenced("stop_recording")
 
-    async def finish(self, state: RecordingState) -> None:
-        """Closes the recording."""
-        await self._fenced("finish_recording", state=state)
+    async def finish(self, state: RecordingState, *, then: Callable[[Any], Awaitable[None]] | None = None) -> None:
+        """Closes the recording. What `then` writes, on an asyncpg connection, is there exactly if it is closed."""
+        if then is None:
+            await self._fenced("finish_recording", state=state)
+            return
+        async with database_errors(), self._pool.acquire() as connection, connection.transaction():
+            await self.on(connection)._fenced("finish_recording", state=state)
+            await then(connection)
+
+    async def last_words(self, connection: Any) -> int | None:
+        """The number of the last final with words, None where there is none; on an asyncpg connection."""
+        number: int | None = await _queries.last_words(connection, **self._key)
+        return number
 
     async def discard(self) -> None:
         """Removes a recording that never had a sample."""

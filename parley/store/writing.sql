@@ -21,6 +21,11 @@ FROM segments s JOIN recordings r ON r.id = s.recording_id
 WHERE r.id = :id AND r.owner = :owner
 ORDER BY s.number DESC LIMIT 1;
 
+-- name: last_words$
+SELECT max(s.number)
+FROM segments s JOIN recordings r ON r.id = s.recording_id
+WHERE r.id = :id AND r.owner = :owner AND s.text <> '';
+
 -- name: standing^
 SELECT fence, samples FROM recordings WHERE id = :id AND owner = :owner;
 
