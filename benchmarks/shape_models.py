@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ctranslate2.specs import WhisperSpec
 
-from benchmarks.shape_tokenizer import Vocabulary, build_vocabulary
+from benchmarks.shape_tokenizer import LONG_PIECES, PIECES, Vocabulary, build_vocabulary
 from benchmarks.shape_weights import Shape, fill
 
 SHAPES = {
@@ -31,8 +31,10 @@ QUANTIZATIONS = ("int8", "float16", "float32")
 SEED = 7
 
 
-def write_shape_model(size: str, out: Path, quantization: str = "int8") -> None:
+def write_shape_model(size: str, out: Path, quantization: str = "int8", *, long: bool = False) -> None:
     """Writes the model of `size` into the folder `out`, which is made. Needs about five bytes of memory a parameter.
+
+    `long`: its sentence fills a window of 30 s.
 
     Raises ValueError for an unknown size or quantization.
     """
@@ -42,7 +44,7 @@ def write_shape_model(size: str, out: Path, quantization: str = "int8") -> None:
             f"(given: {size!r}, {quantization!r})."
         )
     shape = SHAPES[size]
-    vocabulary = build_vocabulary(shape.vocabulary)
+    vocabulary = build_vocabulary(shape.vocabulary, LONG_PIECES if long else PIECES)
     spec = WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
     fill(spec, shape, vocabulary, SEED)
     _configure(spec, shape, vocabulary)
@@ -89,11 +91,12 @@ def main() -> None:
     parser.add_argument("size", choices=SHAPES, help="whose architecture")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--quantization", choices=QUANTIZATIONS, default="int8", help="of the weights (default int8)")
+    parser.add_argument("--long", action="store_true", help="with a sentence that fills 30 s, not one of 20 tokens")
     args = parser.parse_args()
     if args.out.exists() and not args.out.is_dir():
         parser.error(f"--out must be a folder (given: the file {args.out})")
     began = time.monotonic()
-    write_shape_model(args.size, args.out, args.quantization)
+    write_shape_model(args.size, args.out, args.quantization, long=args.long)
     weight = (args.out / "model.bin").stat().st_size / 1e6
     print(f"{args.out}: {weight:,.0f} MB in {time.monotonic() - began:.0f} s. {_WARNING}", file=sys.stderr)
 

@@ -6,6 +6,7 @@ encodes to.
 Source of the layout: https://github.com/openai/whisper/blob/main/whisper/tokenizer.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +18,13 @@ PIECES = (
 )
 """The transcript, token by token. No token comes twice: each has one successor."""
 SENTENCE = "".join(PIECES).strip()
+_MORE = """
+and then comes one word for each third second that remains until this whole window ends because people who talk without
+any pause fill thirty seconds with some ninety tokens while short clips hold just few files where every decode hears
+half minute must show what such long text costs too else they would look cheaper than real ones are or slow us down
+"""
+LONG_PIECES = (*PIECES[:-1], *(f" {word}" for word in _MORE.split()), PIECES[-1])
+"""As much as fits a window of 30 s, for whoever decodes such windows."""
 
 _LANGUAGES = """
 en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs
@@ -46,10 +54,13 @@ class Vocabulary:
         return self.tokens.index(token)
 
 
-def build_vocabulary(size: int) -> Vocabulary:
-    """Whisper's multilingual vocabulary of `size` tokens: 51,865 (99 languages) or 51,866 (100, with Cantonese)."""
+def build_vocabulary(size: int, pieces: Sequence[str] = PIECES) -> Vocabulary:
+    """Whisper's multilingual vocabulary of `size` tokens: 51,865 (99 languages) or 51,866 (100, with Cantonese).
+
+    `pieces`: the transcript, in which no token comes twice.
+    """
     languages = _LANGUAGES.split()[: size - 51_766]
-    text, merges = _text_tokens()
+    text, merges = _text_tokens(pieces)
     first_filler = len(text)
     text += [f"{_SPACE}filler{index}" for index in range(first_filler, _TEXT_TOKENS - 1)]
     text.append("")  # as in Whisper; CTranslate2 takes its presence for "multilingual"
@@ -68,18 +79,18 @@ def build_vocabulary(size: int) -> Vocabulary:
     return Vocabulary(
         tokenizer,
         (*text, *special),
-        tuple(tokenizer.encode("".join(PIECES), add_special_tokens=False).ids),
+        tuple(tokenizer.encode("".join(pieces), add_special_tokens=False).ids),
         tuple(range(_TEXT_TOKENS + 2, _TEXT_TOKENS + 2 + len(languages))),
         range(first_filler, _TEXT_TOKENS - 1),
     )
 
 
-def _text_tokens() -> tuple[list[str], list[tuple[str, str]]]:
+def _text_tokens(pieces: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """The bytes and the pieces of the sentence, with the merges that join them."""
     tokens = _gpt2_bytes()
     merges: list[tuple[str, str]] = []
     known = set(tokens)
-    for piece in PIECES:
+    for piece in pieces:
         written = piece.replace(" ", _SPACE)
         for length in range(2, len(written) + 1):
             if written[:length] not in known:

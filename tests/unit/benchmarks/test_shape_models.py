@@ -9,7 +9,7 @@ import pytest
 from ctranslate2.specs import WhisperSpec
 
 from benchmarks.shape_models import SEED, SHAPES, write_shape_model
-from benchmarks.shape_tokenizer import SENTENCE, Vocabulary, build_vocabulary, successors
+from benchmarks.shape_tokenizer import LONG_PIECES, SENTENCE, Vocabulary, build_vocabulary, successors
 from benchmarks.shape_weights import fill
 from parley.audio import SAMPLE_RATE
 from parley.settings import EngineSettings
@@ -145,3 +145,9 @@ def test_the_model_file_says_that_it_is_for_speed_only(tmp_path: Path) -> None:
 def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'huge'"):
         write_shape_model("huge", tmp_path)
+
+
+def test_the_long_sentence_fills_a_window_and_each_token_has_one_successor() -> None:
+    vocabulary = build_vocabulary(51_865, LONG_PIECES)
+    assert len(vocabulary.sentence) == len(set(vocabulary.sentence)) == len(LONG_PIECES)
+    assert 80 <= len(vocabulary.sentence) <= 3 * 30
