@@ -12,6 +12,7 @@ from batch.transcription.record import Record
 from batch.transcription.same import content_key, link, original_of
 from batch.transcription.source import Decoding, LocalSource, expected_samples, local_source
 from batch.transcription.speech import Piece, Speech, detector
+from batch.transcription.spending import Spending
 from batch.transcription.transcriber import Order, Run, quality_of
 from parley.audio import SAMPLE_RATE
 from parley.errors import ClientError
@@ -47,7 +48,8 @@ async def _transcribe(context: StepContext, writer: RecordingWriter) -> StepResu
             await link(context, original)
             return await _told(context)
         first = await context.recordings.segments(context.recording_id, count=FIRST)
-        run = transcriber.run(Order(context.options, quality, first))
+        purse = Spending(context)
+        run = transcriber.run(Order(context.options, quality, purse, first))
         decoding = await _write_down(context, source, run, writer)
 
     async def finish(connection: Any) -> None:

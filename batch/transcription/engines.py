@@ -100,6 +100,8 @@ class EngineRun:
                 async for final in finals:
                     self._recognizer = lane.recognizer
                     yield final
+            if self._recognizer is not None:
+                await self._order.purse.book("engine", self._recognizer.model, self._samples / SAMPLE_RATE)
         except EngineError as error:
             if error.retryable:
                 raise

@@ -72,21 +72,21 @@ class ServiceRun:
         self._settings = settings
         self._order = order
         self._model = model
+        self._provider = str(client.base_url.host)
         self._samples = 0
 
     @property
     def writer(self) -> Mapping[str, Any]:
-        return {"recognizer": str(self._client.base_url.host), "model": self._model}
+        return {"recognizer": self._provider, "model": self._model}
 
     @property
     def usage(self) -> Mapping[str, Any]:
-        minutes = self._samples / SAMPLE_RATE / 60
-        return {
-            "provider": str(self._client.base_url.host),
-            "model": self._model,
-            "audio_s": round(self._samples / SAMPLE_RATE, 3),
-            "cost": round(minutes * self._settings.cost_per_minute, 6),
-        }
+        seconds = self._samples / SAMPLE_RATE
+        told = {"provider": self._provider, "model": self._model, "audio_s": round(seconds, 3)}
+        return told | {"cost": round(self._cost(seconds), 6)}
+
+    def _cost(self, seconds: float) -> float:
+        return seconds / 60 * self._settings.cost_per_minute
 
     async def finals(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Final, None]:
         sent = stretches(pieces, int(self._settings.max_request_s * SAMPLE_RATE))
@@ -99,6 +99,7 @@ class ServiceRun:
     async def _written(self, stretch: Stretch) -> list[Final]:
         from openai import APIError, omit
 
+        await self._order.purse.check()
         audio = stretch.audio()
         data = await to_its_end(lambda: flac(audio))
         options = self._order.options
@@ -115,6 +116,8 @@ class ServiceRun:
         except APIError as error:
             raise trouble(error, self._model) from error
         self._samples += stretch.samples
+        seconds = stretch.samples / SAMPLE_RATE
+        await self._order.purse.book(self._provider, self._model, seconds, self._cost(seconds))
         return finals(stretch, _answer(response.text, self._model), options.language)
 
 

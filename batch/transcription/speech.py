@@ -1,7 +1,7 @@
 """The speech in a file: the segments that a live session would have found in the same audio, each with its samples.
 
-A file comes in long pieces, so the detector's network is asked about a second at a time. All it has said behind the end
-of a segment is thrown away, for the search begins anew there; longer questions would throw away more.
+A file comes in long pieces, so the detector's network is asked about two seconds at a time. What it has said behind the
+end of a segment is thrown away, for the search begins anew there; longer questions would throw away more.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from parley.settings import SegmenterSettings
 from parley.silero import CONTEXT, STATE, Floats, SileroModel, model_path
 from parley.timeline import Timeline
 
-_FRAMES_AT_ONCE = 32
+_FRAMES_AT_ONCE = 64
+"""Seconds of processor time for an hour of readings: 8 frames 11.0, 16 7.2, 32 5.4, 64 4.6, 312 4.6."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,12 +21,23 @@ class Final:
     checkpoint: Checkpoint
 
 
+class Purse(Protocol):
+    """Pays and books for one attempt."""
+
+    async def check(self) -> None:
+        """Raises QuotaSpent where nothing more may be paid."""
+        ...
+
+    async def book(self, provider: str, model: str, audio_s: float, cost: float = 0.0) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """How a recording is to be written down. `first`: its first finals, which an earlier attempt has stored."""
 
     options: JobOptions
     quality: Quality
+    purse: Purse
     first: Sequence[Segment] = ()
 
 

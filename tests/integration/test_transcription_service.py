@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from batch.transcription.record import flac
 from parley.audio import SAMPLE_RATE, Samples
 from parley.embedded.server import RunningServer
 from parley.errors import ClientError, ParleyError, QuotaSpent, SetupError
+from parley.llm.settings import LLMSettings
 from parley.settings import Settings, TranscriptionSettings
+from parley.store.usage import Usage
 from tests.integration.stores import own_database
 from tests.integration.transcribing import Desk, desk, spoken
 from tests.integration.transcription_double import Asked, Double, refusal, service
@@ -59,11 +62,11 @@ Shop = Callable[..., AbstractAsyncContextManager[Desk]]
 @pytest.fixture
 def shop(database: str, tmp_path: Path) -> Shop:
     @contextlib.asynccontextmanager
-    async def opened(double: Double, **settings: Any) -> AsyncIterator[Desk]:
+    async def opened(double: Double, budget: float | None = None, **settings: Any) -> AsyncIterator[Desk]:
         transcription = TranscriptionSettings(
             provider="openai", base_url=double.url, api_key="secret", model="large", **settings
         )
-        tree = Settings(transcription=transcription)
+        tree = Settings(transcription=transcription, llm=LLMSettings(monthly_budget=budget))
         async with open_transcriber(tree) as transcriber, desk(database, tmp_path, transcriber, tree) as it:
             yield it
 
@@ -95,6 +98,28 @@ async def test_settings_alone_send_a_file_to_a_service_and_its_words_come_back(s
     assert result.usage["audio_s"] == pytest.approx(sent_s, abs=0.001)
     assert result.usage["cost"] == pytest.approx(0.06 * sent_s / 60, abs=1e-5)
     assert (result.usage["provider"], result.usage["model"]) == ("127.0.0.1", "large")
+
+
+async def test_each_request_is_in_the_ledger_also_of_an_attempt_that_failed(shop: Shop) -> None:
+    long = spoken(*[0, 1, 2, 3, 4] * 4)
+    settings = {"max_request_s": 30, "requests_at_once": 1, "cost_per_minute": 0.6}
+    async with service(hears, refusal(400, "no")) as double, shop(double, **settings) as it:
+        await it.hand_in(flac(long))
+        with pytest.raises(ClientError):
+            await it.attempt()
+        spent = (await Usage(it.pool, "alice").of_month(datetime.now(UTC))).total
+    sent_s = len(double.asked[0].samples) / SAMPLE_RATE
+    assert spent.uses == 1
+    assert spent.audio_s == pytest.approx(sent_s)
+    assert float(spent.cost) == pytest.approx(sent_s / 100, abs=1e-5)
+
+
+async def test_a_month_whose_budget_is_spent_sends_nothing_more(shop: Shop, talk: Samples) -> None:
+    async with service(hears) as double, shop(double, budget=0.0) as it:
+        await it.hand_in(flac(talk))
+        with pytest.raises(QuotaSpent, match="budget of 0 is spent"):
+            await it.attempt()
+    assert double.asked == []
 
 
 async def test_a_long_file_goes_in_several_requests_cut_at_silence(shop: Shop) -> None:

@@ -118,7 +118,7 @@ async def desk(database_url: str, folder: Path, transcriber: Transcriber, settin
     pool = await store.connect(database_url)
     redis = Redis.from_url("redis://127.0.0.1:1/0")  # nothing is told
     try:
-        await pool.execute("TRUNCATE jobs, recordings CASCADE")
+        await pool.execute("TRUNCATE jobs, recordings, usage CASCADE")
         tools = Tools(settings, pool, Blobs(f"file://{folder}"), Events(redis), transcriber, Router(settings.llm))
         yield Desk(pool, tools, Claims(pool, luck=lambda: 0.0))
     finally:
