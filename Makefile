@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := gateway engine batch llm embedded
+SERVICES := gateway engine batch llm rag embedded
 .DEFAULT_GOAL := help
 
 .PHONY: help install web run test check browser nginx rabbitmq lock clean
@@ -17,10 +17,11 @@ run: install web ## Install, build the page, and start everything on this machin
 install: $(VENV)/.installed ## Install Parley and what it needs into .venv
 
 # --no-deps: the locks are complete, and silero-vad's metadata would pull in PyTorch, which is never imported.
-$(VENV)/.installed: pyproject.toml $(SERVICES:%=requirements/%.txt) scripts/find-python
+$(VENV)/.installed: pyproject.toml $(SERVICES:%=requirements/%.txt) scripts/find-python scripts/complete-torch
 	@test -x $(BIN)/python || "$$(scripts/find-python $(PYTHON))" -m venv $(VENV)
 	@echo "Installing Python packages into $(VENV) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(SERVICES:%=-r requirements/%.txt)
+	@scripts/complete-torch $(BIN)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from batch.extracts import Embeds
 from batch.transcription.choose import open_transcriber
 from batch.transcription.transcriber import Transcriber
 from parley import store
@@ -17,6 +16,7 @@ from parley.blobs import Blobs
 from parley.errors import SetupError
 from parley.events import Events
 from parley.llm.router import Router
+from parley.rag_client import RagClient
 from parley.settings import Settings
 
 
@@ -30,7 +30,7 @@ class Tools:
     events: Events
     transcriber: Transcriber
     models: Router
-    rag: Embeds | None = None
+    rag: RagClient | None = None
     """None: there is no rag service."""
 
 
@@ -49,7 +49,10 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
     )
     pool = await store.connect(settings.database_url)
     try:
-        async with open_transcriber(settings) as transcriber:
+        async with (
+            open_transcriber(settings) as transcriber,
+            RagClient(settings.rag.url, settings.rag.token) as rag,
+        ):
             yield Tools(
                 settings=settings,
                 pool=pool,
@@ -57,6 +60,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
                 events=Events(redis),
                 transcriber=transcriber,
                 models=Router(settings.llm),
+                rag=rag if settings.rag.url else None,
             )
     finally:
         await redis.aclose()

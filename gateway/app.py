@@ -24,6 +24,7 @@ from gateway import (
     jobs,
     notes,
     recordings,
+    search,
     status,
     templates,
     translations,
@@ -194,6 +195,7 @@ def create_app(settings: Settings) -> Starlette:
                     *uploads.routes("/api/v1/uploads"),
                     *jobs.routes,
                     *job_events.routes,
+                    *search.routes,
                     *status.routes,
                     *events.routes,
                 ]

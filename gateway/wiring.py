@@ -18,6 +18,8 @@ from parley.engine_pool import EnginePool
 from parley.errors import SetupError
 from parley.events import Events
 from parley.job_events import JobEvents
+from parley.rag_client import RagClient
+from parley.search_cache import SearchCache
 from parley.settings import GatewaySettings, Settings, UploadSettings, WebhookSettings
 from parley.silero import SileroModel, model_path
 from parley.tasks import background
@@ -42,6 +44,8 @@ class Gateway:
     pipelines: Mapping[str, tuple[str, ...]]
     """The steps of jobs, by the pipeline's name."""
     job_events: JobEvents
+    rag: RagClient
+    searches: SearchCache
 
     def recordings(self, owner: str) -> store.Recordings:
         """All recordings that `owner` may see."""
@@ -65,7 +69,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     engines = EnginePool(settings.gateway.engine_urls)
     events = Events(redis)
     try:
-        async with background(engines.run()):
+        async with background(engines.run()), RagClient(settings.rag.url, settings.rag.token) as rag:
             yield Gateway(
                 settings=settings.gateway,
                 pool=pool,
@@ -80,6 +84,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 uploads=settings.uploads,
                 pipelines=settings.batch.pipelines,
                 job_events=JobEvents(pool, events),
+                rag=rag,
+                searches=SearchCache(redis),
             )
     finally:
         await redis.aclose()

@@ -17,6 +17,7 @@ from parley.demo import Outcome
 from parley.doctor import doctor
 from parley.errors import ParleyError, SetupError
 from parley.llm import check as llm_check
+from parley.reindex import reindex
 from parley.screen import counted
 from parley.settings import load_settings
 from parley.streaming import Request, Streaming, json_errors, print_total
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(doctor)
+app.command()(reindex)
 app.add_typer(models.app, name="models")
 app.add_typer(llm_check.app, name="llm")
 

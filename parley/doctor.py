@@ -22,8 +22,9 @@ import typer
 
 from parley.embedded import folder, postgres, redis_server, sockets
 from parley.engine_pool import EngineState, survey
-from parley.errors import SetupError
+from parley.errors import ParleyError, SetupError
 from parley.llm.settings import ProviderKind
+from parley.rag_client import RagClient
 from parley.settings import Settings, load_settings
 
 Level = Literal["ok", "note", "problem"]
@@ -43,6 +44,7 @@ _PACKAGES_OF: dict[ProviderKind, str] = {
     "mistral": "langchain-mistralai",
     "ollama": "langchain-ollama",
 }
+RAG_PACKAGES = ("torch", "sentence-transformers", "qdrant-edge-py", "qdrant-client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def examine() -> list[Finding]:
     except SetupError as error:
         return [*findings, Finding("Settings", "problem", error.message, "Correct it, or remove it.")]
     writes = recogniser(settings)
-    findings += [database(settings), queue(settings), writes, *running(settings, writes)]
+    findings += [database(settings), queue(settings), writes, search(settings), *running(settings, writes)]
     return [*findings, language_models(settings), data_folder(settings), port(settings), web_app(settings), node()]
 
 
@@ -243,6 +245,33 @@ def read_choice(status: int, stdout: str, stderr: str) -> Finding:
 
 def _called(recognizer: dict[str, Any]) -> str:
     return " ".join(str(recognizer[key]) for key in ("name", "model", "device") if recognizer.get(key))
+
+
+def search(settings: Settings) -> Finding:
+    """The rag service: the one at the URL, or what would run here. All else works without it."""
+    if settings.rag.url:
+        return asyncio.run(_ask_rag(settings))
+    found = {name: _version(name) for name in RAG_PACKAGES}
+    missing = [name for name, number in found.items() if number is None]
+    if missing:
+        text = f"not installed: {', '.join(missing)}; all else works"
+        return Finding("Search", "note", text, "make install")
+    model = settings.rag.model or "all-MiniLM-L6-v2, from its wheel"
+    where = settings.rag.index_url or "the data folder"
+    versions = ", ".join(f"{name} {number}" for name, number in found.items())
+    return Finding("Search", "ok", f"{model}; index in {where} · {versions}")
+
+
+async def _ask_rag(settings: Settings) -> Finding:
+    try:
+        async with RagClient(settings.rag.url, settings.rag.token) as rag:
+            status = await rag.status()
+    except ParleyError as error:
+        return Finding(
+            "Search", "note", f"{settings.rag.url}: {error.message}", "Start it, or correct PARLEY_RAG__URL."
+        )
+    text = f"{settings.rag.url} answers: {status.model}, {status.passages} passages"
+    return Finding("Search", "note" if status.notice else "ok", f"{text} · {status.notice}" if status.notice else text)
 
 
 def running(settings: Settings, configured: Finding) -> Iterator[Finding]:

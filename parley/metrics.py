@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_SEARCH_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1.0, 5.0)
 
 # --- gateway
 SESSIONS_OPEN = Gauge("parley_gateway_sessions_open", "Live sessions that are open.")
@@ -74,3 +75,20 @@ BATCH_HEARD = Counter("parley_batch_messages_heard", "Messages of the broker tha
 BATCH_SENT = Counter("parley_batch_messages_sent", "Messages that the broker took.", ["kind"])
 BATCH_REAPED = Counter("parley_batch_reaped", "Steps taken back from workers that gave no sign.", ["step"])
 BATCH_BROKER_UP = Gauge("parley_batch_broker_up", "1 while the broker takes messages, 0 while it does not.")
+
+# --- rag
+RAG_EMBED_S = Histogram(
+    "parley_rag_embed_seconds", "Time of one call of the embedding model.", ["what"], buckets=_LATENCY_S
+)
+RAG_EMBEDDED = Counter("parley_rag_passages_embedded", "Passages embedded.")
+RAG_INDEXED = Counter("parley_rag_passages_indexed", "Passages put into an index.")
+RAG_WAITING = Gauge("parley_rag_recordings_waiting", "Recordings whose passages are known not to be up to date.")
+RAG_SEARCH_S = Histogram(
+    "parley_rag_search_seconds", "Time of one search, the query's embedding included.", buckets=_SEARCH_S
+)
+SEARCH_S = Histogram(
+    "parley_gateway_search_seconds",
+    "Time of one search at the gateway, by whether it was remembered.",
+    ["source"],
+    buckets=_SEARCH_S,
+)

@@ -367,6 +367,39 @@ class TranscriptionSettings(_Slice):
         return _engine_urls(urls)
 
 
+class RagSettings(_Slice):
+    """The rag service: embeddings, the index of what was said, search."""
+
+    url: str = ""
+    """Where gateways and workers reach it, such as `http://rag:8002`; `parley up` sets it to its own. Empty: there is
+    no search."""
+    token: str = ""
+    """Bearer token that it asks for; the same in gateways and workers. `parley up` makes one."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8002, ge=0, le=65535)
+    """Port to listen on."""
+    model: str = ""
+    """Embedding model: a folder, or a name on the model hub such as
+    `sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2` (50 languages). Empty: all-MiniLM-L6-v2 (English),
+    from its wheel. Another model means another index, which is built beside the one in use."""
+    max_tokens: int = Field(default=256, ge=64, le=8192)
+    """Tokens of a passage that the model reads at most; its own limit, where that is lower."""
+    cores: int = Field(default=0, ge=0)
+    """CPU cores for embeddings; 0: all. What is indexed runs behind what is asked."""
+    index_url: str = ""
+    """A Qdrant server or cluster, `https://host:6333`. Empty: the index lies in `DATA/index`, in the rag process."""
+    index_key: str = ""
+    """API key of that server."""
+
+    @field_validator("url", "index_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        return _checked_url(
+            url, lambda parts: parts.scheme in ("http", "https") and bool(_host(url)), "http://127.0.0.1:8002"
+        )
+
+
 class UpSettings(_Slice):
     """What `parley up` starts on this machine."""
 
@@ -379,6 +412,8 @@ class UpSettings(_Slice):
     nginx: bool | None = None
     """Whether nginx stands before the gateways, so that there is one address. Unset: with several, where it is
     installed."""
+    rag: bool | None = None
+    """Whether the rag service is started. Unset: where its packages are installed and no other is named."""
 
 
 class Settings(BaseSettings):
@@ -420,6 +455,8 @@ class Settings(BaseSettings):
     """Transcription of files."""
     webhooks: WebhookSettings = WebhookSettings()
     """Webhooks."""
+    rag: RagSettings = RagSettings()
+    """The rag service."""
     up: UpSettings = UpSettings()
     """`parley up`."""
 

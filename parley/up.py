@@ -20,7 +20,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from parley.embedded import folder, nginx, sockets
-from parley.embedded.parts import Services, Site, build_parts, starts_engine
+from parley.embedded.parts import Services, Site, build_parts, starts_engine, starts_rag
 from parley.embedded.server import RunningServer, running_server
 from parley.embedded.supervisor import PartFailed, Supervisor
 from parley.errors import BackendError, ParleyError, SetupError
@@ -204,8 +204,10 @@ def _site(settings: Settings, data: Path, socket_folder: Path, doors: ExitStack,
         gateways=gateways,
         engines=_places(stack, "127.0.0.1", engines, alone=len(engines) == 1),
         workers=_places(stack, "127.0.0.1", [0] * settings.up.workers, alone=settings.up.workers == 1),
+        rag=sockets.handed_down(stack, "127.0.0.1", 0) if starts_rag(settings) else None,
         proxy=proxy,
         secret_key=settings.secret_key or folder.secret(data),
+        rag_token=settings.rag.token or folder.secret(data, "rag-token"),
     )
 
 

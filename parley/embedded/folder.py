@@ -2,6 +2,7 @@
 
 DATA/parley.lock    held (flock) while a server runs; the kernel releases it however the server ends
 DATA/secret         the key that signs resume tokens
+DATA/rag-token      the token that the rag service asks for
 DATA/run.json       the processes, addresses and socket folder of the run in progress, or of one that was killed
 DATA/logs/          one file for each part; a start keeps the three before
 DATA/postgres/ redis/ blobs/ nginx/
@@ -133,9 +134,9 @@ def _holder(file: IO[str]) -> Holder:
         return Holder(0, "")
 
 
-def secret(data: Path) -> str:
-    """The key of this folder, made on first use; readable only to its owner."""
-    path = data / "secret"
+def secret(data: Path, name: str = "secret") -> str:
+    """A key of this folder, made on first use; readable only to its owner."""
+    path = data / name
     with (
         contextlib.suppress(FileExistsError),
         os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from parley.embedded import nginx, postgres, redis_server
@@ -17,6 +18,8 @@ from parley.settings import Settings
 
 Hook = Callable[[], Awaitable[None]]
 
+RAG_MODULES = ("torch", "sentence_transformers", "qdrant_edge", "qdrant_client")
+"""Without one of them there is no rag service."""
 RECOVERY_TIMEOUT_S = 600.0
 """Seconds for a store to accept: after a crash it reads its log first."""
 
@@ -32,6 +35,7 @@ class Part:
     Parts of one `kin` (a gateway, another gateway) do the same: one goes on without another, and they stop together.
     `before` runs before each start; `once_ready` after each time the part has become healthy, before the parts that
     need it start. `start_timeout_s`: seconds to become healthy, None: as long as it takes (a model downloads).
+    `optional`: the others do without it; nobody waits for it to begin, and it is never given up.
     `death_signal` is what the kernel sends when we are killed; services lose nothing by SIGKILL, by design.
     """
 
@@ -51,6 +55,7 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 5.0
     death_signal: signal.Signals = signal.SIGKILL
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +67,10 @@ class Site:
     gateways: tuple[Place, ...]
     engines: tuple[Place, ...]
     workers: tuple[Place, ...] = ()
+    rag: Place | None = None
     proxy: Place | None = None
     secret_key: str
+    rag_token: str = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -73,7 +80,8 @@ class Site:
     @property
     def places(self) -> dict[str, str]:
         """The address of each service, by the name of its part."""
-        named = {"nginx": self.proxy} if self.proxy else {}
+        alone = {"nginx": self.proxy, "rag": self.rag}
+        named = {name: place for name, place in alone.items() if place}
         for kin, places in (("engine", self.engines), ("worker", self.workers), ("gateway", self.gateways)):
             named |= {numbered(kin, index): place for index, place in enumerate(places)}
         return {name: place.address for name, place in named.items()}
@@ -86,6 +94,7 @@ class Services:
     gateway: tuple[str, ...] = (sys.executable, "-m", "gateway")
     engine: tuple[str, ...] = (sys.executable, "-m", "stream_engine")
     worker: tuple[str, ...] = (sys.executable, "-m", "batch")
+    rag: tuple[str, ...] = (sys.executable, "-m", "rag")
     migrate: Callable[[str], Awaitable[None]]
 
 
@@ -109,6 +118,8 @@ def build_parts(settings: Settings, site: Site, services: Services) -> tuple[Par
         await services.migrate(env["PARLEY_DATABASE_URL"])
 
     up_to_date = once(migrate)
+    if site.rag:
+        parts.append(rag_part(site.rag, services, env, needs=stores, before=up_to_date))
     parts += worker_parts(site, services, env, needs=stores, before=up_to_date)
     if site.proxy:
         parts.append(nginx_part(site, site.proxy))
@@ -118,6 +129,13 @@ def build_parts(settings: Settings, site: Site, services: Services) -> tuple[Par
 def starts_engine(settings: Settings) -> bool:
     """False where the settings name engines that run elsewhere."""
     return "engine_urls" not in settings.gateway.model_fields_set
+
+
+def starts_rag(settings: Settings) -> bool:
+    """False where the settings name one that runs elsewhere or want none, or its packages are not installed."""
+    if settings.up.rag is not None:
+        return settings.up.rag
+    return not settings.rag.url and all(find_spec(name) for name in RAG_MODULES)
 
 
 def service_env(settings: Settings, site: Site) -> dict[str, str]:
@@ -132,6 +150,8 @@ def service_env(settings: Settings, site: Site) -> dict[str, str]:
     }
     if starts_engine(settings):
         env["PARLEY_GATEWAY__ENGINE_URLS"] = json.dumps([engine.address for engine in site.engines])
+    if site.rag:
+        env |= {"PARLEY_RAG__URL": site.rag.address, "PARLEY_RAG__TOKEN": settings.rag.token or site.rag_token}
     return env
 
 
@@ -192,6 +212,18 @@ def engine_parts(settings: Settings, site: Site, services: Services, env: dict[s
             }
         parts.append(_service_part("engine", index, place, services.engine, env | own, stop_timeout_s=6.0))
     return parts
+
+
+def rag_part(place: Place, services: Services, env: dict[str, str], *, needs: tuple[str, ...], before: Hook) -> Part:
+    """The rag service. Nobody waits for it: until it is ready, search says that it is away."""
+    own = {"PARLEY_RAG__HOST": place.bind, "PARLEY_RAG__PORT": str(place.port)}
+    return replace(
+        _service_part("rag", 0, place, services.rag, env | own, stop_timeout_s=6.0),
+        title="Search",
+        needs=needs,
+        before=before,
+        optional=True,
+    )
 
 
 def gateway_parts(

@@ -39,7 +39,7 @@ class RunningServer:
 
     @property
     def places(self) -> dict[str, str]:
-        """The address of each service by the name of its part (`gateway`, `gateway-2`, `engine`, `worker`, `nginx`)."""
+        """The address of each service by its part (`gateway`, `gateway-2`, `engine`, `worker`, `rag`, `nginx`)."""
         places: dict[str, str] = json.loads((self.data / "run.json").read_text())["places"]
         return places
 
@@ -65,6 +65,7 @@ def running_server(
     engines: int = 1,
     workers: int = 1,
     nginx: bool = False,
+    rag: bool = False,
 ) -> Iterator[RunningServer]:
     """Starts `parley up` on a free port with the data in `data` (None: a temporary folder), yields it when it is
     ready, stops it with SIGTERM. `env` is added to the environment.
@@ -76,7 +77,7 @@ def running_server(
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-data-")))
         data = folder.prepare(data)
         said = data / "up.log"
-        parts = {"GATEWAYS": gateways, "ENGINES": engines, "WORKERS": workers, "NGINX": nginx}
+        parts = {"GATEWAYS": gateways, "ENGINES": engines, "WORKERS": workers, "NGINX": nginx, "RAG": rag}
         wanted = {f"PARLEY_UP__{name}": str(value) for name, value in parts.items()}
         process = _spawn((*command, "--port", str(port), "--data", str(data)), said, wanted | dict(env or {}))
         try:

@@ -89,7 +89,8 @@ class Supervisor:
     async def run(self, all_ready: Callable[[dict[str, dict[str, Any]]], None]) -> None:
         """Runs until cancelled, or until a part is given up: then raises PartFailed or SetupError.
 
-        `all_ready` is called once, with what each part said about itself. Stop with `stop()` afterwards, always.
+        `all_ready` is called once, with what each part said about itself; optional ones may not have by then. Stop with
+        `stop()` afterwards, always.
         """
         self._tasks = [asyncio.create_task(self._tend(each)) for each in self.children.values()]
         watch = asyncio.create_task(self._announce(all_ready))
@@ -125,7 +126,8 @@ class Supervisor:
 
     async def _announce(self, all_ready: Callable[[dict[str, dict[str, Any]]], None]) -> None:
         for each in self.children.values():
-            await each.ready.wait()
+            if not each.part.optional:
+                await each.ready.wait()
         self._announced = True
         all_ready({name: each.facts for name, each in self.children.items()})
 
@@ -148,14 +150,20 @@ class Supervisor:
 
     async def _pause(self, each: Child) -> None:
         last = each.exits[-1]
-        decision = decide(self._policy, each.exits, others_serve=self._others_serve(each))
+        others_serve = each.part.optional or self._others_serve(each)
+        decision = decide(self._policy, each.exits, others_serve=others_serve)
         if isinstance(decision, GiveUp):
             each.enter(State.FAILED)
             log = self._log(each.part)
             raise PartFailed(each.part.title, decision.reason, child.last_lines(log), log)
         each.enter(State.PAUSING)
-        self._say(each.part.title, f"{last}; starting again in {decision.after_s:g} s")
+        self._say(each.part.title, f"{last}; starting again in {decision.after_s:g} s{self._last_words(each)}")
         await asyncio.sleep(decision.after_s)
+
+    def _last_words(self, each: Child) -> str:
+        """What an optional part that cannot run here said about that: nobody else tells a person."""
+        said = child.last_lines(self._log(each.part), 1).strip() if each.part.optional else ""
+        return f" · {said.removeprefix('parley: ')}" if said.startswith("parley: ") else ""
 
     def _others_serve(self, each: Child) -> bool:
         """Whether others of its kind are ready. Not before all were: what cannot even begin is told."""

@@ -6,7 +6,6 @@ from typing import Any, cast
 import asyncpg
 
 from batch.claims import Claims, Lease
-from batch.extracts import Embeds
 from batch.pipeline import Run, StepContext, StepResult
 from batch.retry import Decision, classify
 from batch.wiring import Tools
@@ -41,7 +40,7 @@ def provider(double: LLMDouble, name: str = "one", **values: Any) -> ProviderSet
     return ProviderSettings.model_validate(given)
 
 
-def tools(pool: asyncpg.Pool, *providers: ProviderSettings, rag: Embeds | None = None, **llm: Any) -> Tools:
+def tools(pool: asyncpg.Pool, *providers: ProviderSettings, rag: Any = None, **llm: Any) -> Tools:
     """What these steps use of a worker's tools; the others are not there."""
 
     async def at_once(_seconds: float) -> None:

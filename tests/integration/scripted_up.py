@@ -20,7 +20,7 @@ def services(given: argparse.Namespace) -> Services:
     """Real workers need a real database."""
     scripted = {
         kin: (sys.executable, SERVICE, name, *getattr(given, kin).split())
-        for kin, name in (("gateway", "gateway"), ("engine", "engine"), ("worker", "batch"))
+        for kin, name in (("gateway", "gateway"), ("engine", "engine"), ("worker", "batch"), ("rag", "rag"))
     }
     if given.real_workers:
         del scripted["worker"]

@@ -25,8 +25,8 @@ from parley.settings import Settings, load_settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose" / "compose.yaml"
 DOCKERFILES = sorted((ROOT / "compose").glob("*.Dockerfile"))
-OURS = ("gateway", "worker", "migrate", "engine", "engine-gpu")
-SECRETS = {"PARLEY_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_USER", "MINIO_PASSWORD"}
+OURS = ("gateway", "worker", "migrate", "engine", "engine-gpu", "rag")
+SECRETS = {"PARLEY_SECRET_KEY", "RAG_TOKEN", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_USER", "MINIO_PASSWORD"}
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 
 
@@ -161,7 +161,7 @@ def test_what_is_published_is_nginx_alone() -> None:
 def test_stores_are_reached_by_gateways_and_workers_only() -> None:
     assert read()["networks"]["stores"] == {"internal": True}
     inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
-    assert inside == {"postgres", "redis", "minio", "bucket", "qdrant", "gateway", "worker", "migrate"}
+    assert inside == {"postgres", "redis", "minio", "bucket", "qdrant", "gateway", "worker", "migrate", "rag"}
 
 
 async def client_as_seen(peer: str, forwarded_for: str) -> str:
@@ -311,6 +311,7 @@ def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(path: Path) ->
         ("batch", "batch.__main__, batch.celery, batch.steps.transcribe, batch.transcription.service, openai"),
         # parley.cli: `parley models use` brings a model in where there is no network.
         ("engine", "stream_engine.__main__, stream_engine.recognizers.faster_whisper, parley.cli"),
+        ("rag", "rag.__main__, rag.wiring, sentence_transformers"),
     ],
 )
 def test_what_an_image_installs_is_all_that_its_command_needs(lock: str, modules: str) -> None:
