@@ -26,7 +26,7 @@ WITH RECURSIVE under_way AS MATERIALIZED (
     FROM targets CROSS JOIN LATERAL (
         SELECT id, owner, webhook_id, not_before FROM webhook_deliveries
         WHERE state = 'pending' AND owner = targets.owner AND target = targets.target
-        ORDER BY not_before, id LIMIT 1
+        ORDER BY not_before LIMIT 1
     ) first
     WHERE first.not_before <= now()
       AND NOT EXISTS (SELECT FROM under_way u WHERE u.owner = targets.owner AND u.target = targets.target)
