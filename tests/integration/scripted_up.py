@@ -1,5 +1,5 @@
-"""`parley up` with scripted services: `[--gateway WORDS] [--engine WORDS] [--worker WORDS] --port N --data DIR`; with
-`--real-workers` these are real."""
+"""`parley up` with scripted services: `[--gateway WORDS] [--engine WORDS] [--worker WORDS] [--rag WORDS]
+--port N --data DIR`; with `--real-workers` these are real."""
 
 import argparse
 import sys
@@ -33,6 +33,7 @@ if __name__ == "__main__":
     parser.add_argument("--gateway", default="")
     parser.add_argument("--engine", default="")
     parser.add_argument("--worker", default="")
+    parser.add_argument("--rag", default="")
     parser.add_argument("--real-workers", action="store_true")
     parser.add_argument("--port", type=int)
     parser.add_argument("--data", type=Path)
