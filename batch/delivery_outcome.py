@@ -9,7 +9,7 @@ from parley.posting import Answer
 from parley.webhooks import TEST_EVENT, DeliveryState
 
 MOST_ATTEMPTS = 12
-"""With the waits below: some three to eight hours, so that a receiver may be away for a night's update."""
+"""With the waits below: two and a half hours on average, five at most."""
 BACKOFF = Backoff(first_s=10, most_s=2 * HOURS)
 GONE = 410
 
