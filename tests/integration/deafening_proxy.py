@@ -16,34 +16,44 @@ class DeafeningProxy:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._deaf: list[threading.Event] = []
+        self._threads: list[threading.Thread] = []
+        self._sockets = contextlib.ExitStack()
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._begin(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        _hang_up(self._listener)
+        self._sockets.callback(self._listener.close)
+        with self._sockets:
+            for thread in self._threads:
+                thread.join(10)
 
     def deafen(self) -> None:
         """From now on nothing comes back on the connections that are open."""
         for each in self._deaf:
             each.set()
 
+    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
-                client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
+                client = self._sockets.enter_context(self._listener.accept()[0])
+                server = self._sockets.enter_context(socket.socket(socket.AF_UNIX))
                 try:
                     server.connect(str(self._target()))
                 except OSError:
-                    client.close()
+                    _hang_up(client)
                     continue
-                deaf = threading.Event()
-                self._deaf.append(deaf)
-                threading.Thread(target=_pump, args=(client, server, threading.Event()), daemon=True).start()
-                threading.Thread(target=_pump, args=(server, client, deaf), daemon=True).start()
+                self._deaf.append(threading.Event())
+                self._begin(_pump, client, server, threading.Event())
+                self._begin(_pump, server, client, self._deaf[-1])
 
 
 def _pump(source: socket.socket, sink: socket.socket, swallow: threading.Event) -> None:
@@ -52,5 +62,9 @@ def _pump(source: socket.socket, sink: socket.socket, swallow: threading.Event) 
             if not swallow.is_set():
                 sink.sendall(data)
     for end in (source, sink):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+        _hang_up(end)
+
+
+def _hang_up(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
