@@ -17,15 +17,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=(__doc__ or "").split(": ")[1])
     parser.add_argument("--chaos", action="store_true", help="kill workers, the broker and the engine meanwhile")
     parser.add_argument("--jobs", type=int, help=f"(default {_RUSH_JOBS} at once; with --chaos {_CHAOS_JOBS})")
-    parser.add_argument("--workers", type=int, help="(default 1, as `parley up`; with --chaos 3)")
+    parser.add_argument("--workers", type=int, help="(default 1, as `parley up`; with --chaos 4)")
     parser.add_argument("--faults", type=int, default=100, help="of --chaos (default 100)")
-    parser.add_argument("--every", type=float, default=4, help="seconds between two faults (default 4)")
+    parser.add_argument("--every", type=float, default=5, help="seconds between two faults (default 5)")
     parser.add_argument("--seed", type=int, default=0)
     report.add_output_options(parser)
     args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     jobs = args.jobs or (_CHAOS_JOBS if args.chaos else _RUSH_JOBS)
-    workers = args.workers or (3 if args.chaos else 1)
+    workers = args.workers or (4 if args.chaos else 1)
     if min(jobs, workers, args.faults, args.every) <= 0:
         parser.error("all numbers but --seed must be positive")
     if not args.chaos:
