@@ -16,6 +16,7 @@ from benchmarks.jobs.faults import Fault, schedule, strike
 from benchmarks.jobs.recovery import Recoveries
 from benchmarks.jobs.stage import damage, jobs_server, make_job, open_pool, until_all_ended
 from benchmarks.jobs.steps import Script
+from parley.embedded.process import last_lines
 from parley.embedded.server import RunningServer
 
 _OWNERS = 5
@@ -116,4 +117,8 @@ def _by_kind(faults: Sequence[Fault]) -> list[dict[str, Any]]:
 
 def measure(plan: Plan) -> dict[str, Any]:
     with jobs_server(plan.workers) as server:
-        return asyncio.run(run(plan, server))
+        try:
+            return asyncio.run(run(plan, server))
+        except Exception:
+            report.progress(last_lines(server.data / "up.log", 40))
+            raise

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-START_S = 60.0
+START_S = 180.0
 
 
 def binary() -> Path | None:
@@ -27,30 +28,34 @@ class RabbitMQ:
         self._program = program
         self._folder = folder
         self._ports = _free_ports(3)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self._ports[0]}//"
 
     def start(self) -> None:
-        """Returns when it takes connections."""
+        """Returns when it takes connections. Erlang's register of names is started first: else it starts itself, as a
+        daemon that stays behind."""
+        register = ("epmd", "-port", str(self._ports[2]), "-address", "127.0.0.1")
         with (self._folder / "rabbitmq.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program], env=self._env(), stdout=log, stderr=log, start_new_session=True
-            )
+            for command in (register, (str(self._program),)):
+                self._processes.append(
+                    subprocess.Popen(command, env=self._env(), stdout=log, stderr=log, start_new_session=True)
+                )
         deadline = time.monotonic() + START_S
         while not self._answers():
-            assert self._process.poll() is None, (self._folder / "rabbitmq.log").read_text()
-            assert time.monotonic() < deadline, (self._folder / "rabbitmq.log").read_text()
+            on_its_way = self._processes[-1].poll() is None and time.monotonic() < deadline
+            assert on_its_way, (self._folder / "rabbitmq.log").read_text()[-4000:]
             time.sleep(0.2)
 
     def kill(self) -> None:
         """All that belongs to it, at once."""
-        assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, 9)
-        self._process.wait()
+        while self._processes:
+            process = self._processes.pop()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def queues(self) -> dict[str, str]:
         """Each queue's kind, as RabbitMQ itself says it."""
@@ -101,8 +106,8 @@ def rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
     assert program is not None
     (folder / "rabbitmq.conf").write_text("loopback_users.guest = true\n")
     server = RabbitMQ(program, folder)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
