@@ -36,6 +36,7 @@ class Part:
     `before` runs before each start; `once_ready` after each time the part has become healthy, before the parts that
     need it start. `start_timeout_s`: seconds to become healthy, None: as long as it takes (a model downloads).
     `optional`: the others do without it; nobody waits for it to begin, and it is never given up.
+    `vital` False: all wait for it to begin, and it is told where it cannot; but once all were ready, it is never given up.
     `death_signal` is what the kernel sends when we are killed; services lose nothing by SIGKILL, by design.
     """
 
@@ -56,6 +57,7 @@ class Part:
     stop_timeout_s: float = 5.0
     death_signal: signal.Signals = signal.SIGKILL
     optional: bool = False
+    vital: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +261,7 @@ def gateway_parts(
 def worker_parts(
     site: Site, services: Services, env: dict[str, str], *, needs: tuple[str, ...], before: Hook
 ) -> list[Part]:
-    """The workers of the batch path. One that is asked to stop gives its steps back."""
+    """The workers of the batch path. One that is asked to stop gives its steps back. Live sessions need none."""
     return [
         replace(
             _service_part(
@@ -270,6 +272,7 @@ def worker_parts(
                 env | {"PARLEY_BATCH__HOST": place.bind, "PARLEY_BATCH__PORT": str(place.port)},
                 stop_timeout_s=20.0,
             ),
+            vital=False,
             needs=needs,
             before=before,
             check=ServiceReady(place.address, silent_about=("database", "broker")),

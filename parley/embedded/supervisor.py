@@ -166,9 +166,10 @@ class Supervisor:
         return f" · {said.removeprefix('parley: ')}" if said.startswith("parley: ") else ""
 
     def _others_serve(self, each: Child) -> bool:
-        """Whether others of its kind are ready. Not before all were: what cannot even begin is told."""
+        """Whether others of its kind are ready, or it is not vital. Not before all were: what cannot even begin is
+        told."""
         kin = (other for other in self.children.values() if other.part.kin == each.part.kin and other is not each)
-        return self._announced and any(other.state is State.READY for other in kin)
+        return self._announced and (not each.part.vital or any(other.state is State.READY for other in kin))
 
     async def _start(self, each: Child) -> None:
         """One start, up to READY. Raises Unprepared where it does not come to that; SetupError where it never will."""

@@ -225,6 +225,16 @@ async def test_one_of_several_that_fails_again_and_again_does_not_stop_the_other
         assert not run.task.done()
 
 
+async def test_a_part_that_is_not_vital_is_never_given_up_once_all_were_ready(tmp_path: Path) -> None:
+    async with running(tmp_path, part("gateway"), part("worker", vital=False)) as run:
+        await asyncio.wait_for(run.facts, 10)
+        for time in range(1, 5):
+            os.kill(run.supervisor.children["worker"].process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+            await run.until("Worker ready after", times=time + 1)
+        assert run.supervisor.children["gateway"].state is State.READY
+        assert not run.task.done()
+
+
 async def test_one_of_several_that_cannot_begin_is_told(tmp_path: Path) -> None:
     async with running(
         tmp_path, part("gateway", kin="gateway"), part("gateway-2", DIES, kin="gateway", check=never)
