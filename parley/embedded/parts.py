@@ -36,7 +36,7 @@ class Part:
     `before` runs before each start; `once_ready` after each time the part has become healthy, before the parts that
     need it start. `start_timeout_s`: seconds to become healthy, None: as long as it takes (a model downloads).
     `optional`: the others do without it; nobody waits for it to begin, and it is never given up.
-    `vital` False: all wait for it to begin, and it is told where it cannot; but once all were ready, it is never given up.
+    `vital` False: all wait for it to begin; once all were ready, it is never given up.
     `death_signal` is what the kernel sends when we are killed; services lose nothing by SIGKILL, by design.
     """
 
