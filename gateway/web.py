@@ -49,7 +49,7 @@ def web_routes(folder: Path) -> list[BaseRoute]:
 
     return [
         Route("/", page("index.html")),
-        Route("/recordings/{id}", page("index.html")),
+        *(Route(path, page("index.html")) for path in ("/recordings/{id}", "/search", "/jobs", "/settings")),
         Route("/api/docs", page("api.html")),
         *([Mount("/", _Files(directory=folder))] if folder.is_dir() else []),
     ]

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from parley.embedded.server import RunningServer
 from tests.browser.conftest import CLIP
+from tests.browser.pages import open_page
 
 # Writes down every word that ever was lit, and where the player then was: a short word may be lit between two looks.
 WATCH_SPOKEN = """window.spoken = [];
@@ -25,19 +26,8 @@ new MutationObserver((changes) => {
 @pytest.fixture
 def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
     """The page, which must have logged no error by the end of the test."""
-    context = browser.new_context(viewport={"width": 1024, "height": 800}, permissions=["microphone"])
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
-    page.goto(server.base_url)
-    yield page
-    context.close()
-    assert errors == []
-
-
-def is_error(message: ConsoleMessage) -> bool:
-    return message.type == "error"
+    with open_page(browser, server.base_url) as page:
+        yield page
 
 
 def test_speech_is_read_along_listed_and_played_at_the_word(page: Page) -> None:

@@ -81,6 +81,9 @@ function seed(id, title, created_at, segments, state = "finished") {
         .map(({ text }) => text)
         .join(" ")
         .slice(0, 120),
+      origin: "live",
+      source_name: null,
+      same_as: null,
     },
     segments,
     pcm: null,

@@ -6,6 +6,7 @@
  *
  * Scenes: empty · fallback · capacity · lost (breaks after 8 s, and is back after another 30) · superseded (after 8 s)
  *         · failing (the API answers 503) · slow · unavailable
+ *         · queue · delayed · slow-upload · no-search
  */
 
 import { createReadStream, existsSync, statSync } from "node:fs";
@@ -14,6 +15,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { WebSocketServer } from "ws";
+import { batch } from "./batch.mjs";
 import { seeds, segmentsOf, SPOKEN } from "./script.mjs";
 
 const { values: options } = parseArgs({
@@ -46,11 +48,15 @@ const recordings = new Map(
 );
 const followers = new Set();
 
-function announce(recording_id, change) {
-  for (const response of followers) {
-    response.write(`event: recording\ndata: ${JSON.stringify({ recording_id, change })}\n\n`);
-  }
+function event(name, data) {
+  for (const response of followers) response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
 }
+
+function announce(recording_id, change) {
+  event("recording", { recording_id, change });
+}
+
+const handleBatch = batch({ scene: options.scene, recordings, announce, event });
 
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://double");
@@ -80,15 +86,19 @@ const server = createServer(async (request, response) => {
     const all = [...recordings.values()].map(({ recording }) => recording);
     return json(200, { recordings: all.sort((a, b) => b.created_at.localeCompare(a.created_at)), next_cursor: null });
   }
+  const body = async () => {
+    let text = "";
+    for await (const chunk of request) text += chunk;
+    return text;
+  };
+  if ((await handleBatch(path, url, request, { json, error, body, response })) !== false) return;
   const [, id, part] = path.match(/^\/recordings\/([^/]+)(?:\/(\w+))?$/) ?? [];
   const entry = recordings.get(id);
   if (!entry) return error(404, "not_found", "There is no such recording.");
   if (part === "audio") return audio(entry, request, response);
   if (part === "transcript") return json(200, { recording_id: id, segments: entry.segments });
   if (request.method === "PATCH") {
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    entry.recording.title = JSON.parse(body).title;
+    entry.recording.title = JSON.parse(await body()).title;
     announce(id, "updated");
   }
   if (request.method === "DELETE") {
@@ -209,6 +219,7 @@ new WebSocketServer({ server, path: "/ws/s2t" }).on("connection", (socket) => {
     const { entry, recordingId } = session;
     const created_at = entry.recording?.created_at ?? new Date().toISOString();
     const known = { id: recordingId, title: null, created_at, duration_ms: 0, language: "en", preview: "" };
+    Object.assign(known, { origin: "live", source_name: null, same_as: null });
     entry.recording = { ...known, ...entry.recording, state: "recording" };
     session.rate = rate;
     // A whole number of samples at either rate.

@@ -1,22 +1,33 @@
 import { useEffect, useRef, useState } from "react";
-import { Route, Switch, useLocation } from "wouter";
+import { Route, Switch, useLocation, useRoute } from "wouter";
+import { AskSheet } from "./ask/AskSheet";
 import { Masthead } from "./components/Masthead";
+import { MiniPlayer } from "./components/MiniPlayer";
 import { Shortcuts } from "./components/Shortcuts";
 import { Toast } from "./components/Toast";
 import { HomePage } from "./pages/HomePage";
+import { JobsPage } from "./pages/JobsPage";
 import { MissingPage } from "./pages/MissingPage";
 import { RecordingPage } from "./pages/RecordingPage";
+import { SearchPage } from "./pages/SearchPage";
+import { SettingsPage } from "./pages/SettingsPage";
+import { oneAtATime } from "./playback";
+import type { Library } from "./recordings/library";
 import { useServices, useSession } from "./services";
 import { isActive } from "./session/state";
 import { clock } from "./text/time";
+import { useWhileSending } from "./uploads/UploadList";
 import { useKeys } from "./useKeys";
 
 export function App() {
-  const { session, library } = useServices();
+  const { session, asking } = useServices();
+  const library = useAnnouncements();
   const [location, navigate] = useLocation();
   const [helpOpen, setHelpOpen] = useState(false);
+  const here = useHere();
 
-  useEffect(() => library.open(), [library]);
+  useEffect(oneAtATime, []);
+  useWhileSending();
   useFreshPage(location);
   useKeys({
     r: () => {
@@ -24,26 +35,59 @@ export function App() {
       session.toggle();
     },
     z: () => library.undo(),
+    a: () => asking.open(here),
+    q: () => navigate("/jobs"),
     "?": () => setHelpOpen(true),
   });
 
   return (
     <>
       <WhileRecording />
-      <Masthead onHelp={() => setHelpOpen(true)} />
+      <Masthead onHelp={() => setHelpOpen(true)} onAsk={() => asking.open(here)} />
       <Switch>
         <Route path="/">
           <HomePage />
         </Route>
         <Route path="/recordings/:id">{({ id }) => <RecordingPage key={id} id={id} />}</Route>
+        <Route path="/search">
+          <SearchPage />
+        </Route>
+        <Route path="/settings">
+          <SettingsPage />
+        </Route>
+        <Route path="/jobs">
+          <JobsPage />
+        </Route>
         <Route>
           <MissingPage what="This page does not exist." />
         </Route>
       </Switch>
+      <AskSheet here={here} />
+      <MiniPlayer />
       <Toast />
       <Shortcuts open={helpOpen} onClose={() => setHelpOpen(false)} />
     </>
   );
+}
+
+/** What the server announces is followed for as long as the page lives. */
+function useAnnouncements(): Library {
+  const { announcements, library, board } = useServices();
+  useEffect(() => {
+    const stops = [library.open(announcements), board.open(announcements), announcements.open()];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }, [announcements, board, library]);
+  return library;
+}
+
+/** The recording that the page is about: the one that is open, or being made. */
+function useHere(): string | null {
+  const { phase, recordingId } = useSession();
+  const [isOpen, open] = useRoute("/recordings/:id");
+  if (isOpen) return open.id;
+  return isActive(phase) ? recordingId : null;
 }
 
 /** A page that was navigated to begins at its top, with the focus on it; going back is left to the browser. */

@@ -5,12 +5,18 @@ import type { RecognizerInfo, Word } from "../wire";
 export interface Recording {
   id: string;
   title: string | null;
-  state: "recording" | "finished" | "interrupted";
+  /** `processing`: it came as a file, and not all of it is written down yet. */
+  state: "recording" | "processing" | "finished" | "interrupted";
   created_at: string;
   duration_ms: number;
   language: string | null;
   /** Its first words. */
   preview: string;
+  origin: "live" | "upload" | "import";
+  /** The name of the file it came as. */
+  source_name: string | null;
+  /** The recording of the same audio that its transcript was taken from. */
+  same_as: string | null;
 }
 
 export interface RecordingPage {
@@ -52,9 +58,9 @@ export class ApiError extends Error {
   }
 }
 
-const ROOT = "/api/v1";
+export const ROOT = "/api/v1";
 
-export const TRANSCRIPT_FORMATS = ["txt", "srt", "vtt", "json"] as const;
+export const TRANSCRIPT_FORMATS = ["txt", "srt", "vtt", "json", "md", "docx", "pdf"] as const;
 export type TranscriptFormat = (typeof TRANSCRIPT_FORMATS)[number];
 
 export const getStatus = (signal: AbortSignal | null = null): Promise<Status> => request("/status", { signal });
@@ -66,11 +72,7 @@ export const getRecording = (id: string): Promise<Recording> => request(path(id)
 
 /** `title` null takes the title away. */
 export const renameRecording = (id: string, title: string | null): Promise<Recording> =>
-  request(path(id), {
-    method: "PATCH",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ title }),
-  });
+  request(path(id), json("PATCH", { title }));
 
 /** `keepalive` lets the request outlive the page. */
 export const deleteRecording = (id: string, keepalive = false): Promise<void> =>
@@ -87,11 +89,33 @@ export const transcriptDownloadUrl = (id: string, format: TranscriptFormat): str
 
 export const eventsUrl = `${ROOT}/events`;
 
-function path(id: string): string {
+/** Where recording `id` is, under `ROOT`. */
+export function path(id: string): string {
   return `/recordings/${encodeURIComponent(id)}`;
 }
 
-async function request<T>(resource: string, init: RequestInit = {}): Promise<T> {
+/** A request with a JSON body. */
+export function json(method: string, body: unknown): RequestInit {
+  return { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+}
+
+/** `?a=1&b=2` of what has a value; the empty string of nothing. */
+export function query(parameters: Readonly<Record<string, string | number | null | undefined>>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined && value !== "") search.set(name, String(value));
+  }
+  return search.size > 0 ? `?${search}` : "";
+}
+
+/** Raises `ApiError` for whatever went wrong, except an abort, which stays what it is. */
+export async function request<T>(resource: string, init: RequestInit = {}): Promise<T> {
+  const response = await send(resource, init);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+/** The same, for an answer that is not JSON. */
+export async function send(resource: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(ROOT + resource, init);
@@ -100,7 +124,7 @@ async function request<T>(resource: string, init: RequestInit = {}): Promise<T> 
     throw new ApiError(0, "unreachable", "The server cannot be reached.");
   }
   if (!response.ok) throw await failure(response);
-  return (response.status === 204 ? undefined : await response.json()) as T;
+  return response;
 }
 
 async function failure(response: Response): Promise<ApiError> {

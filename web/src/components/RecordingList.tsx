@@ -1,21 +1,36 @@
-import { useRef, useState } from "react";
+import { useRef, useState, type CSSProperties, type ReactNode } from "react";
 import { Link } from "wouter";
 import type { Recording } from "../api/client";
+import type { Job } from "../api/jobs";
 import { nameOf, shown, type KnownRecording } from "../recordings/list";
-import { useList, useServices } from "../services";
+import { JobNote, JobProgress } from "../jobs/JobLine";
+import { isUnderWay, standingJob } from "../jobs/state";
+import { useJobs, useList, useServices } from "../services";
 import { clock, day, spokenDuration, timeOfDay } from "../text/time";
 import { BinIcon, PencilIcon } from "./icons";
 import { Prose } from "./Prose";
 import { TitleField } from "./TitleField";
 
+interface Props {
+  onRecord: () => void;
+  /** Beside the heading. */
+  actions: ReactNode;
+  /** Between the heading and the list. */
+  children: ReactNode;
+}
+
 /** The recordings, set like a table of contents: what was said, and how long it took. */
-export function RecordingList({ onRecord }: { onRecord: () => void }) {
+export function RecordingList({ onRecord, actions, children }: Props) {
   const { library } = useServices();
   const list = useList();
   const recordings = shown(list);
   return (
     <section className="contents" aria-labelledby="contents-title" data-status={list.status}>
-      <h1 id="contents-title">Recordings</h1>
+      <header className="contents-head">
+        <h1 id="contents-title">Recordings</h1>
+        {actions}
+      </header>
+      {children}
       {list.status === "loading" && <Skeleton />}
       {list.status === "failed" && (
         <div className="state" role="alert">
@@ -29,7 +44,10 @@ export function RecordingList({ onRecord }: { onRecord: () => void }) {
       )}
       {list.status === "ready" && recordings.length === 0 && (
         <div className="state" data-testid="empty">
-          <p>Nothing is recorded yet. Press record and speak; you read along, and every word is kept.</p>
+          <p>
+            Nothing is recorded yet. Press record and speak, or drop a file here; you read along, and every word is
+            kept.
+          </p>
           <button type="button" className="button" onClick={onRecord}>
             Record <kbd>R</kbd>
           </button>
@@ -49,6 +67,7 @@ export function RecordingList({ onRecord }: { onRecord: () => void }) {
 
 function Row({ recording }: { recording: KnownRecording }) {
   const { library } = useServices();
+  const job = standingJob(useJobs(), recording.id);
   const [editing, setEditing] = useState(false);
   const rename = useRef<HTMLButtonElement>(null);
   const name = nameOf(recording);
@@ -57,7 +76,13 @@ function Row({ recording }: { recording: KnownRecording }) {
     requestAnimationFrame(() => rename.current?.focus({ preventScroll: true }));
   };
   return (
-    <li className="recording-item" data-testid="recording-item" data-id={recording.id} data-state={recording.state}>
+    <li
+      className="recording-item"
+      data-testid="recording-item"
+      data-id={recording.id}
+      data-state={recording.state}
+      style={{ "--done": (job?.percent ?? 0) / 100 } as CSSProperties}
+    >
       <p className="recording-date">
         <span>{day(recording.created_at, new Date())}</span>{" "}
         <time dateTime={recording.created_at}>{timeOfDay(recording.created_at)}</time>
@@ -66,7 +91,7 @@ function Row({ recording }: { recording: KnownRecording }) {
         {editing ? (
           <TitleField
             title={recording.title ?? ""}
-            placeholder={recording.preview || "Title"}
+            placeholder={recording.source_name || recording.preview || "Title"}
             onCancel={stopEditing}
             onSave={(title) => {
               stopEditing();
@@ -77,15 +102,15 @@ function Row({ recording }: { recording: KnownRecording }) {
           <Link
             href={`/recordings/${recording.id}`}
             className="recording-link"
-            lang={recording.title ? undefined : (recording.language ?? undefined)}
+            lang={name === recording.preview ? (recording.language ?? undefined) : undefined}
           >
             {name}
           </Link>
         )}
-        <RecordingState recording={recording} />
+        {job && showsJob(recording, job) ? <JobNote job={job} /> : <RecordingState recording={recording} />}
       </div>
       <span className="recording-duration tabular" aria-label={spokenDuration(recording.duration_ms)}>
-        {recording.state !== "recording" && clock(recording.duration_ms)}
+        {recording.state !== "recording" && recording.duration_ms > 0 && clock(recording.duration_ms)}
       </span>
       <span className="recording-actions">
         <button
@@ -109,8 +134,14 @@ function Row({ recording }: { recording: KnownRecording }) {
           <BinIcon />
         </button>
       </span>
+      {job && isUnderWay(job) && <JobProgress job={job} />}
     </li>
   );
+}
+
+/** What became of the notes of a recording that is there is not what its row is about. */
+function showsJob(recording: Recording, job: Job): boolean {
+  return recording.state === "processing" || isUnderWay(job);
 }
 
 function RecordingState({ recording }: { recording: Recording }) {
@@ -122,10 +153,12 @@ function RecordingState({ recording }: { recording: Recording }) {
           Recording now
         </span>
       );
+    case "processing":
+      return <span className="recording-note">Being written down</span>;
     case "interrupted":
       return <span className="recording-note">Interrupted, kept up to {clock(recording.duration_ms)}</span>;
     case "finished":
-      return recording.title && recording.preview ? (
+      return recording.preview && nameOf(recording) !== recording.preview ? (
         <span className="recording-note recording-preview" lang={recording.language ?? undefined}>
           {recording.preview}
         </span>

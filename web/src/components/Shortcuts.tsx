@@ -1,8 +1,12 @@
 import { useEffect, useRef } from "react";
+import { Link } from "wouter";
 import { CloseIcon } from "./icons";
 
 const SHORTCUTS: readonly [string, string][] = [
   ["R", "Record, or stop recording"],
+  ["U", "Add files"],
+  ["/", "Search what was said"],
+  ["A", "Ask about what was said"],
   ["Space", "Play or pause"],
   ["←", "Back 5 seconds"],
   ["→", "Forward 5 seconds"],
@@ -10,6 +14,7 @@ const SHORTCUTS: readonly [string, string][] = [
   ["E", "Rename the recording"],
   ["Del", "Delete the recording"],
   ["Z", "Undo a deletion"],
+  ["Q", "The queue"],
   ["?", "Show this list"],
 ];
 
@@ -46,6 +51,15 @@ export function Shortcuts({ open, onClose }: { open: boolean; onClose: () => voi
             </div>
           ))}
         </dl>
+        <p className="sheet-links">
+          <Link href="/jobs" onClick={onClose}>
+            Queue
+          </Link>
+          <Link href="/settings" onClick={onClose}>
+            Settings
+          </Link>
+          <a href="/api/docs">API</a>
+        </p>
       </div>
     </dialog>
   );

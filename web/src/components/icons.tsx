@@ -31,6 +31,43 @@ export const PlayIcon = () => (
   </Icon>
 );
 
+/** Within a line of text. */
+export const PlayMark = () => (
+  <Icon size={12}>
+    <path d="M5 3.2v13.6l11.5-6.8Z" fill="currentColor" />
+  </Icon>
+);
+
+export const SearchIcon = () => (
+  <Icon>
+    <path d="m13 13 4 4M8.5 14.5a6 6 0 1 0 0-12 6 6 0 0 0 0 12Z" />
+  </Icon>
+);
+
+export const AskIcon = () => (
+  <Icon>
+    <path d="M16.5 4.5h-13v9h3v3l3.5-3h6.5ZM8.4 7.8c.2-.8.8-1.2 1.6-1.2.9 0 1.6.6 1.6 1.3 0 1-1.5 1.1-1.5 2M10.1 11.6v.1" />
+  </Icon>
+);
+
+export const AddIcon = () => (
+  <Icon>
+    <path d="M10 13V3.5M6.2 7.2 10 3.5l3.8 3.7M3.5 12.5v3c0 .6.4 1 1 1h11c.6 0 1-.4 1-1v-3" />
+  </Icon>
+);
+
+export const SmallPauseIcon = () => (
+  <Icon>
+    <path d="M7 5v10M13 5v10" />
+  </Icon>
+);
+
+export const SmallPlayIcon = () => (
+  <Icon>
+    <path d="M6.5 4.5v11l9-5.5Z" />
+  </Icon>
+);
+
 export const PauseIcon = () => (
   <Icon size={24}>
     <path d="M5.5 4h2.6v12H5.5zM11.9 4h2.6v12h-2.6z" fill="currentColor" stroke="none" />

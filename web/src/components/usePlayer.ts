@@ -12,6 +12,9 @@ export interface Player {
   speed: number;
   failed: boolean;
   toggle: () => void;
+  /** Plays from `fromMs`, up to `untilMs` where that is not null. */
+  play: (fromMs: number, untilMs: number | null) => void;
+  pause: () => void;
   seek: (ms: number) => void;
   skip: (ms: number) => void;
   nextSpeed: () => void;
@@ -24,6 +27,7 @@ export interface Player {
 export function usePlayer(knownDurationMs: number): Player {
   const audio = useRef<HTMLAudioElement>(null);
   const listeners = useRef(new Set<(ms: number, playing: boolean) => void>());
+  const until = useRef<number | null>(null);
   const [playing, setPlaying] = useState(false);
   const [ms, setMs] = useState(0);
   const [loadedMs, setLoadedMs] = useState(0);
@@ -39,6 +43,10 @@ export function usePlayer(knownDurationMs: number): Player {
       const now = placeOf(element);
       setMs(Math.floor(now / 100) * 100);
       for (const listener of listeners.current) listener(now, !element.paused);
+      if (until.current !== null && now >= until.current && !element.paused) {
+        until.current = null;
+        element.pause();
+      }
     };
     const run = (): void => {
       tell();
@@ -60,6 +68,8 @@ export function usePlayer(knownDurationMs: number): Player {
       ["ended", on],
       ["seeking", tell],
       ["seeked", tell],
+      // Frames do not come to a page that is not seen.
+      ["timeupdate", tell],
       ["durationchange", onDuration],
       ["error", onError],
     ];
@@ -77,13 +87,24 @@ export function usePlayer(knownDurationMs: number): Player {
   const toggle = useCallback(() => {
     const element = audio.current;
     if (!element) return;
+    until.current = null;
     // What keeps it from playing arrives as an error event of the element.
     if (element.paused) void element.play().catch(() => undefined);
     else element.pause();
   }, []);
   const seek = useCallback((to: number) => {
+    until.current = null;
     if (audio.current) audio.current.currentTime = Math.max(0, to / 1000);
   }, []);
+  const play = useCallback(
+    (from: number, to: number | null) => {
+      seek(from);
+      until.current = to;
+      void audio.current?.play().catch(() => undefined);
+    },
+    [seek],
+  );
+  const pause = useCallback(() => audio.current?.pause(), []);
   const skip = useCallback((by: number) => seek((audio.current?.currentTime ?? 0) * 1000 + by), [seek]);
   const nextSpeed = useCallback(() => setSpeed((now) => SPEEDS[(SPEEDS.indexOf(now as 1) + 1) % SPEEDS.length]!), []);
   const retry = useCallback(() => {
@@ -97,8 +118,23 @@ export function usePlayer(knownDurationMs: number): Player {
   }, []);
 
   return useMemo(
-    () => ({ audio, playing, ms, durationMs, speed, failed, toggle, seek, skip, nextSpeed, retry, onFrame }),
-    [playing, ms, durationMs, speed, failed, toggle, seek, skip, nextSpeed, retry, onFrame],
+    () => ({
+      audio,
+      playing,
+      ms,
+      durationMs,
+      speed,
+      failed,
+      toggle,
+      play,
+      pause,
+      seek,
+      skip,
+      nextSpeed,
+      retry,
+      onFrame,
+    }),
+    [playing, ms, durationMs, speed, failed, toggle, play, pause, seek, skip, nextSpeed, retry, onFrame],
   );
 }
 

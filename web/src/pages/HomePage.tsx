@@ -1,17 +1,23 @@
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { Link } from "wouter";
 import { getStatus, type Status } from "../api/client";
 import { Callout } from "../components/Callout";
-import { ArrowRightIcon } from "../components/icons";
+import { AddIcon, ArrowRightIcon } from "../components/icons";
 import { LiveText } from "../components/LiveText";
 import { OfferList } from "../components/OfferList";
 import { Prose } from "../components/Prose";
 import { RecordDock } from "../components/RecordDock";
 import { RecordingList } from "../components/RecordingList";
-import { useList, useServices, useSession } from "../services";
+import { queueOf } from "../jobs/state";
+import { useJobs, useList, useServices, useSession } from "../services";
 import { isCalm } from "../session/problems";
 import { isActive, type SessionState } from "../session/state";
+import { count } from "../text/amounts";
 import { clock, longDay, timeOfDay } from "../text/time";
+import { AddPanel } from "../uploads/AddPanel";
+import { DropZone } from "../uploads/DropZone";
+import { UploadList, useFreshUnfinished } from "../uploads/UploadList";
+import { useKeys } from "../useKeys";
 import type { RecognizerInfo } from "../wire";
 
 /** Speaking and reading along; when nobody speaks, what was said before. */
@@ -24,6 +30,10 @@ export function HomePage() {
   const deleted = state.recordingId !== null && list.leaving.has(state.recordingId);
   const recognizer = state.recognizer ?? status?.recognizer ?? null;
 
+  const [adding, setAdding] = useState(false);
+  const stopAdding = useCallback(() => setAdding(false), []);
+  useFreshUnfinished();
+  useKeys({ u: () => !active && setAdding(true), Escape: stopAdding });
   useEffect(() => {
     document.title = "Parley";
     // What was just said is shown until the reader goes elsewhere; then the list has it.
@@ -40,10 +50,45 @@ export function HomePage() {
         )}
         {state.phase !== "idle" && !deleted && <Live state={state} />}
         {!active && <OfferList />}
-        {!active && <RecordingList onRecord={() => session.toggle()} />}
+        {!active && (
+          <RecordingList
+            onRecord={() => session.toggle()}
+            actions={<Actions adding={adding} onAdd={() => setAdding(!adding)} />}
+          >
+            {adding && <AddPanel onDone={stopAdding} />}
+            <UploadList />
+          </RecordingList>
+        )}
+        {!active && <DropZone onDrop={stopAdding} />}
       </main>
       <RecordDock />
     </>
+  );
+}
+
+/** What can be done beside recording. */
+function Actions({ adding, onAdd }: { adding: boolean; onAdd: () => void }) {
+  const { running, waiting, dead } = queueOf(useJobs());
+  const there = running.length + waiting.length;
+  return (
+    <span className="contents-actions">
+      {(there > 0 || dead.length > 0) && (
+        <Link href="/jobs" className="text-button" data-testid="to-jobs">
+          {there > 0 ? `${there} in the queue` : `${count(dead.length, "job")} failed`}
+        </Link>
+      )}
+      <button
+        type="button"
+        className="text-button"
+        data-testid="add-files"
+        aria-expanded={adding}
+        aria-keyshortcuts="U"
+        data-tip="Key U"
+        onClick={onAdd}
+      >
+        <AddIcon /> Add files
+      </button>
+    </span>
   );
 }
 

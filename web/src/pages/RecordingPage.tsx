@@ -1,27 +1,31 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useMemo, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
-import {
-  ApiError,
-  audioDownloadUrl,
-  audioUrl,
-  getTranscript,
-  transcriptDownloadUrl,
-  TRANSCRIPT_FORMATS,
-  type Recording,
-  type Transcript,
-} from "../api/client";
+import { ApiError, audioUrl, getTranscript, type Recording, type Transcript } from "../api/client";
+import { ExportMenu } from "../components/ExportMenu";
 import { ArrowLeftIcon, BinIcon, PencilIcon } from "../components/icons";
 import { PlayerDock, PlayerDockSkeleton } from "../components/PlayerDock";
 import { Prose } from "../components/Prose";
 import { TitleField } from "../components/TitleField";
 import { TranscriptView } from "../components/TranscriptView";
 import { SEEK_MS, usePlayer, type Player } from "../components/usePlayer";
+import type { Job } from "../api/jobs";
+import { JobLine, useStandingJob } from "../jobs/JobLine";
+import { isUnderWay } from "../jobs/state";
+import { NotesSection } from "../notes/NotesSection";
+import type { Source } from "../notes/sources";
+import { useNotes, type LoadedNotes } from "../notes/useNotes";
 import { sentence } from "../recordings/library";
 import { find, nameOf, type KnownRecording } from "../recordings/list";
 import { useList, useServices } from "../services";
+import { languageName } from "../text/languages";
 import { clock, longDay, timeOfDay } from "../text/time";
 import { useKeys } from "../useKeys";
 import { MissingPage } from "./MissingPage";
+
+const NOTHING_CITED: ReadonlySet<number> = new Set();
+/** A long transcript that grows is not loaded all the time: so many times longer than loading took, it rests. */
+const REST = 20;
+const SHORTEST_REST_MS = 2_000;
 
 type Loaded =
   { status: "loading" } | { status: "failed"; error: unknown } | { status: "ready"; transcript: Transcript };
@@ -87,10 +91,14 @@ interface OpenedProps {
 }
 
 function Opened({ recording, loaded, onRetry }: OpenedProps) {
-  const { library } = useServices();
+  const { library, playback } = useServices();
   const [, navigate] = useLocation();
   const [editing, setEditing] = useState(false);
+  const [template, setTemplate] = useState<string | null>(null);
+  const { notes, load: loadNotes } = useNotes(recording.id, template);
+  const job = useStandingJob(recording.id);
   const player = usePlayer(recording.duration_ms);
+  const { source, setSource, cited, follows } = useSource(player);
   const name = nameOf(recording);
 
   const remove = (): void => {
@@ -109,6 +117,16 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
   useEffect(() => {
     document.title = `${name} · Parley`;
   }, [name]);
+  useLinkedPlace(player.play);
+  const { play } = player;
+  useEffect(
+    () =>
+      playback.register(recording.id, ({ startMs, endMs }) => {
+        setSource(null);
+        play(startMs, endMs);
+      }),
+    [play, playback, recording.id, setSource],
+  );
 
   return (
     <>
@@ -118,7 +136,7 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
           {editing ? (
             <TitleField
               title={recording.title ?? ""}
-              placeholder={recording.preview || "Title"}
+              placeholder={recording.source_name || recording.preview || "Title"}
               onCancel={() => setEditing(false)}
               onSave={(title) => {
                 setEditing(false);
@@ -127,8 +145,8 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
             />
           ) : (
             <h1
-              className={recording.title ? "" : "untitled"}
-              lang={recording.title ? undefined : (recording.language ?? undefined)}
+              className={name === recording.preview ? "untitled" : ""}
+              lang={name === recording.preview ? (recording.language ?? undefined) : undefined}
             >
               {name}
             </h1>
@@ -141,7 +159,11 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
             {recording.language && <span>{languageName(recording.language)}</span>}
           </p>
           <div className="recording-tools">
-            <Downloads id={recording.id} />
+            {recording.duration_ms > 0 ? (
+              <ExportMenu id={recording.id} template={notes.status === "ready" ? notes.body.template : null} />
+            ) : (
+              <span />
+            )}
             <span className="tool-buttons">
               <button
                 type="button"
@@ -168,7 +190,36 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
           </div>
         </header>
         <StateLine recording={recording} />
-        {loaded.status === "ready" && <Text transcript={loaded.transcript} recording={recording} player={player} />}
+        {job && <JobLine job={job} />}
+        {loaded.status === "ready" && (
+          <>
+            <NotesSection
+              recording={recording}
+              transcript={loaded.transcript}
+              player={player}
+              notes={notes}
+              template={template}
+              onTemplate={setTemplate}
+              onRetry={() => void loadNotes()}
+              open={source}
+              onPlay={setSource}
+              onGo={(ms) => {
+                setSource(null);
+                player.play(ms, null);
+                document.querySelector(".transcript")?.scrollIntoView({ block: "nearest" });
+              }}
+            />
+            <Text transcript={loaded.transcript} notes={notes} recording={recording} job={job}>
+              <TranscriptView
+                transcript={loaded.transcript}
+                onFrame={player.onFrame}
+                onSeek={player.seek}
+                cited={cited}
+                follows={follows}
+              />
+            </Text>
+          </>
+        )}
         {loaded.status === "loading" && <TextSkeleton />}
         {loaded.status === "failed" && <Failure error={loaded.error} onRetry={onRetry} />}
       </main>
@@ -177,22 +228,74 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
   );
 }
 
-function Text({ transcript, recording, player }: { transcript: Transcript; recording: Recording; player: Player }) {
-  if (transcript.segments.every(({ text }) => text === "")) {
+interface TextProps {
+  transcript: Transcript;
+  recording: Recording;
+  notes: LoadedNotes;
+  job: Job | null;
+  children: ReactNode;
+}
+
+function Text({ transcript, recording, notes, job, children }: TextProps) {
+  if (transcript.segments.some(({ text }) => text !== "")) {
     return (
-      <div className="state">
-        <p>
-          {recording.state === "recording"
-            ? "Nothing was said yet."
-            : "No words were heard in this recording. You can still play it."}
-        </p>
-      </div>
+      <section aria-label="Transcript">
+        {notes.status === "ready" && <h2 className="part-title">What was said</h2>}
+        {children}
+      </section>
     );
   }
-  return <TranscriptView transcript={transcript} onFrame={player.onFrame} onSeek={player.seek} />;
+  // Why nothing came of a file is said above.
+  if (recording.state === "processing" && job && !isUnderWay(job)) return null;
+  return (
+    <div className="state">
+      <p>{withoutWords(recording)}</p>
+    </div>
+  );
+}
+
+function withoutWords({ state }: Recording): string {
+  if (state === "recording") return "Nothing was said yet.";
+  if (state === "processing") return "What is said appears here as it is written down.";
+  return "No words were heard in this recording. You can still play it.";
+}
+
+/** What the notes play: its words are lit below the item, and marked in the transcript, which then does not scroll. */
+function useSource(player: Player) {
+  const [source, setSource] = useState<Source | null>(null);
+  const { play, pause } = player;
+  const choose = useCallback(
+    (chosen: Source | null) => {
+      setSource(chosen);
+      if (chosen) play(chosen.startMs, chosen.endMs);
+      else pause();
+    },
+    [pause, play],
+  );
+  const cited = useMemo(
+    () => (source ? new Set(source.segments.map(({ segment }) => segment)) : NOTHING_CITED),
+    [source],
+  );
+  return { source, setSource: choose, cited, follows: source === null };
+}
+
+/** A link may name the second that it is about: `#t=754`. */
+function useLinkedPlace(play: Player["play"]): void {
+  useEffect(() => {
+    const [, seconds] = /^#t=(\d+(?:\.\d+)?)$/u.exec(window.location.hash) ?? [];
+    if (seconds !== undefined) play(Number(seconds) * 1000, null);
+  }, [play]);
 }
 
 function StateLine({ recording }: { recording: Recording }) {
+  if (recording.same_as !== null) {
+    return (
+      <p className="state-line">
+        The same audio as <Link href={`/recordings/${recording.same_as}`}>an earlier recording</Link>, so its words were
+        taken from there.
+      </p>
+    );
+  }
   if (recording.state === "recording") {
     return (
       <p className="state-line on-air">
@@ -209,22 +312,6 @@ function StateLine({ recording }: { recording: Recording }) {
     );
   }
   return null;
-}
-
-function Downloads({ id }: { id: string }) {
-  return (
-    <p className="downloads">
-      <span>Download</span>
-      {TRANSCRIPT_FORMATS.map((format) => (
-        <a key={format} href={transcriptDownloadUrl(id, format)} download>
-          {format.toUpperCase()}
-        </a>
-      ))}
-      <a href={audioDownloadUrl(id)} download>
-        WAV
-      </a>
-    </p>
-  );
 }
 
 function BackLink() {
@@ -259,6 +346,8 @@ function useTranscript(id: string, known: boolean): { loaded: Loaded; load: () =
     });
   }, [id, library, load]);
 
+  useGrowth(id, load);
+
   // A list that was loaded again may no longer hold a recording this old.
   useEffect(() => {
     if (!known && loaded.status === "ready") void library.refresh(id);
@@ -267,10 +356,26 @@ function useTranscript(id: string, known: boolean): { loaded: Loaded; load: () =
   return { loaded, load };
 }
 
-function languageName(code: string): string {
-  try {
-    return new Intl.DisplayNames(undefined, { type: "language" }).of(code) ?? code;
-  } catch {
-    return code;
-  }
+/** While a job writes it down, the transcript is loaded again as it grows, and rests in between. */
+function useGrowth(id: string, load: () => Promise<void>): void {
+  const { board } = useServices();
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let restsUntil = 0;
+    const grow = async (): Promise<void> => {
+      const began = performance.now();
+      await load();
+      const took = performance.now() - began;
+      restsUntil = performance.now() + Math.max(SHORTEST_REST_MS, REST * took);
+      timer = undefined;
+    };
+    const stop = board.onProgress((recordingId) => {
+      if (recordingId !== id || timer !== undefined) return;
+      timer = setTimeout(() => void grow(), Math.max(0, restsUntil - performance.now()));
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [board, id, load]);
 }

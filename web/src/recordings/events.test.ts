@@ -50,7 +50,7 @@ describe("follow", () => {
         streams.push(new ScriptedStream());
         return streams.at(-1) as unknown as Stream;
       },
-      { onOpen, onEvent },
+      { kinds: ["recording", "job"], onOpen, onEvent },
     );
 
   beforeEach(() => {
@@ -65,10 +65,15 @@ describe("follow", () => {
     streams.length = 0;
   });
 
-  test("events are handed on", () => {
+  test("events of the kinds that are known are handed on", () => {
     start();
-    streams[0]!.dispatchEvent(new MessageEvent("recording", { data: "{}" }));
-    expect(onEvent).toHaveBeenCalledWith("{}");
+    for (const kind of ["recording", "job", "weather"]) {
+      streams[0]!.dispatchEvent(new MessageEvent(kind, { data: `"${kind}"` }));
+    }
+    expect(onEvent.mock.calls).toEqual([
+      ["recording", '"recording"'],
+      ["job", '"job"'],
+    ]);
   });
 
   test("a dropped stream is left to the browser", () => {

@@ -15,8 +15,10 @@ export interface Follower {
 }
 
 interface Listeners {
+  /** The names of the events that are handed on. */
+  kinds: readonly string[];
   onOpen: () => void;
-  onEvent: (data: string) => void;
+  onEvent: (kind: string, data: string) => void;
 }
 
 const CLOSED = 2;
@@ -29,7 +31,7 @@ export function retryDelayMs(failures: number, random: number): number {
   return Math.round(most * (0.5 + random / 2));
 }
 
-export function follow(connect: () => Stream, { onOpen, onEvent }: Listeners): Follower {
+export function follow(connect: () => Stream, { kinds, onOpen, onEvent }: Listeners): Follower {
   let stream: Stream;
   let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -42,7 +44,9 @@ export function follow(connect: () => Stream, { onOpen, onEvent }: Listeners): F
       failures = 0;
       onOpen();
     });
-    opened.addEventListener("recording", (event) => onEvent((event as MessageEvent<string>).data));
+    for (const kind of kinds) {
+      opened.addEventListener(kind, (event) => onEvent(kind, (event as MessageEvent<string>).data));
+    }
     opened.addEventListener("error", () => {
       if (opened !== stream || opened.readyState !== CLOSED || timer !== undefined) return;
       timer = setTimeout(open, retryDelayMs(++failures, Math.random()));

@@ -3,13 +3,12 @@
 import {
   ApiError,
   deleteRecording,
-  eventsUrl,
   getRecording,
   listRecordings,
   renameRecording,
   type Recording,
 } from "../api/client";
-import { follow } from "./events";
+import type { Announcements, Change } from "./announcements";
 import { EMPTY_LIST, nameOf, reduceList, type ListAction, type ListState } from "./list";
 
 /** One short message at the foot of the page. */
@@ -19,7 +18,6 @@ export interface Notice {
   undo: Recording | null;
 }
 
-type Change = "created" | "updated" | "deleted";
 type ChangeListener = (id: string, change: Change) => unknown;
 
 export class Library {
@@ -42,37 +40,24 @@ export class Library {
     return () => this.#changeListeners.delete(listener);
   }
 
-  /** Loads the list and follows the server's events from here on. */
-  open(): () => void {
+  /** Loads the list and follows the server's announcements from here on. */
+  open(announcements: Announcements): () => void {
     void this.load();
-    let opened = false;
-    const events = follow(() => new EventSource(eventsUrl), {
-      onOpen: () => {
-        // Events may have been missed while it was away.
-        if (opened || this.#list.status === "failed") void this.load();
-        opened = true;
-      },
-      onEvent: (data) => {
-        const event = JSON.parse(data) as { recording_id: string; change: Change };
-        if (event.change === "deleted") return this.#removed(event.recording_id);
-        void this.refresh(event.recording_id);
-        this.#announce(event.recording_id, event.change);
-      },
-    });
+    const stops = [
+      announcements.onGap((first) => {
+        if (!first || this.#list.status === "failed") void this.load();
+      }),
+      announcements.on("recording", ({ recording_id, change }) => {
+        if (change === "deleted") return this.#removed(recording_id);
+        void this.refresh(recording_id);
+        this.#announce(recording_id, change);
+      }),
+    ];
     const finish = (): void => this.finishDeletion(true);
-    const lookAgain = (): void => {
-      if (document.visibilityState !== "visible") return;
-      events.retryNow();
-      void this.load();
-    };
     window.addEventListener("pagehide", finish);
-    window.addEventListener("online", lookAgain);
-    document.addEventListener("visibilitychange", lookAgain);
     return () => {
-      document.removeEventListener("visibilitychange", lookAgain);
-      window.removeEventListener("online", lookAgain);
       window.removeEventListener("pagehide", finish);
-      events.close();
+      for (const stop of stops) stop();
     };
   }
 

@@ -10,6 +10,9 @@ const recording = (id: string, hour: number, more: Partial<Recording> = {}): Rec
   duration_ms: 1000,
   language: "en",
   preview: "",
+  origin: "live",
+  source_name: null,
+  same_as: null,
   ...more,
 });
 const loaded: ListAction = {
@@ -70,9 +73,11 @@ describe("a session that this page lost", () => {
   });
 });
 
-test("a recording is called by its title, else by its first words, else by what it is", () => {
+test("a recording is called by its title, else by its file, its first words, or what it is", () => {
   expect(nameOf(recording("a", 1, { title: "T", preview: "P" }))).toBe("T");
   expect(nameOf(recording("a", 1, { preview: "P" }))).toBe("P");
   expect(nameOf(recording("a", 1, { state: "recording" }))).toBe("New recording");
+  expect(nameOf(recording("a", 1, { preview: "P", source_name: "f.mp3" }))).toBe("f.mp3");
+  expect(nameOf(recording("a", 1, { source_name: "f.mp3", state: "processing" }))).toBe("f.mp3");
   expect(nameOf(recording("a", 1))).toBe("No words");
 });

@@ -96,9 +96,10 @@ function known(state: ListState, recording: Recording): KnownRecording {
   return { ...recording, deletable, state: "interrupted", duration_ms: Math.max(recording.duration_ms, keptMs) };
 }
 
-/** What a recording is called: its title, else its first words, else what it is. */
-export function nameOf(recording: Pick<Recording, "title" | "preview" | "state">): string {
-  return recording.title || recording.preview || (recording.state === "recording" ? "New recording" : "No words");
+/** What a recording is called: its title, else its file, else its first words, else what it is. */
+export function nameOf(recording: Pick<Recording, "title" | "preview" | "state" | "source_name">): string {
+  const { title, preview, source_name, state } = recording;
+  return title || source_name || preview || (state === "recording" ? "New recording" : "No words");
 }
 
 function upsert(recordings: readonly Recording[], recording: Recording): readonly Recording[] {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { clock, day, spokenDuration } from "./time";
+import { clock, day, spokenDuration, daysAgo, shortDate } from "./time";
 import { proseParts } from "./prose";
 import { units } from "./units";
 import { weave, wordAt } from "./weave";
@@ -120,4 +120,9 @@ describe("times", () => {
     expect(at(2026, 10, 12, 8)).toBe("12 Nov");
     expect(at(2025, 8, 26, 8)).toBe("Sept 2025");
   });
+});
+
+test("so many days ago is a date of the calendar", () => {
+  expect(daysAgo(7, new Date(2026, 2, 3, 23, 59))).toBe("2026-02-24");
+  expect(shortDate("2026-02-24", "en-GB")).toBe("24 Feb 2026");
 });

@@ -42,6 +42,18 @@ export function longDay(iso: string, now: Date, locale?: string): string {
   return new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", ...rest }).format(date);
 }
 
+/** "12 Nov 2026" of a date without a time, YYYY-MM-DD, wherever the reader is. */
+export function shortDate(date: string, locale?: string): string {
+  const format = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+  return format.format(new Date(`${date}T00:00:00Z`));
+}
+
+/** The date so many days before `now`, by the reader's calendar: YYYY-MM-DD. */
+export function daysAgo(days: number, now: Date): string {
+  const date = new Date(now.getFullYear(), now.getMonth(), now.getDate() - days);
+  return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
+}
+
 function midnight(date: Date): number {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 }
