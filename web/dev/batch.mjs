@@ -162,6 +162,7 @@ export function batch({ scene, recordings, announce, event }) {
       }
       return json(200, job);
     }
+    if (path === "/webhooks") return json(200, { webhooks: [] });
     if (path === "/templates") return json(200, { templates });
     const [, id, part] = path.match(/^\/recordings\/([^/]+)\/(jobs|notes)$/) ?? [];
     if (part === "jobs") return json(202, begin(id, JSON.parse(await body())));

@@ -106,6 +106,8 @@ function useFreshPage(location: string): void {
     before.current = location;
     if (!goingBack.current) window.scrollTo({ top: 0, behavior: "instant" });
     goingBack.current = false;
+    // Who searches goes on typing.
+    if (document.activeElement?.closest(".search-box")) return;
     document.querySelector("main")?.focus({ preventScroll: true });
   }, [location]);
 }

@@ -34,11 +34,14 @@ export function useNotes(id: string, template: string | null): { notes: LoadedNo
 
   useEffect(() => {
     void load();
-    // A step that is done may have written them.
+    let before = "";
     const stops = [
       library.onChange((changed, change) => changed === id && change !== "deleted" && void load()),
       announcements.on("job", ({ recording_id, step, state }) => {
-        if (recording_id === id && (state === "succeeded" || step !== "transcribe")) void load();
+        if (recording_id !== id || before === `${step} ${state}`) return;
+        // A step that is done may have written them.
+        before = `${step} ${state}`;
+        void load();
       }),
       announcements.onGap((first) => !first && void load()),
     ];

@@ -96,7 +96,7 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
   const [editing, setEditing] = useState(false);
   const [template, setTemplate] = useState<string | null>(null);
   const { notes, load: loadNotes } = useNotes(recording.id, template);
-  const job = useStandingJob(recording.id);
+  const job = useShownJob(recording);
   const player = usePlayer(recording.duration_ms);
   const { source, setSource, cited, follows } = useSource(player);
   const name = nameOf(recording);
@@ -226,6 +226,12 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
       <PlayerDock player={player} src={audioUrl(recording.id)} />
     </>
   );
+}
+
+/** The job that has something to say here; one that was cancelled on purpose only where the words are missing. */
+function useShownJob({ id, state }: Recording): Job | null {
+  const job = useStandingJob(id);
+  return job?.state === "cancelled" && state !== "processing" ? null : job;
 }
 
 interface TextProps {

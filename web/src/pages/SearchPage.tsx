@@ -9,6 +9,7 @@ import { find, nameOf, shown } from "../recordings/list";
 import { excerpt, fromSearch, grouped, toSearch, type Group, type Wanted } from "../search/results";
 import { useResults, type Results } from "../search/useResults";
 import { useList, useServices } from "../services";
+import { count } from "../text/amounts";
 import { clock, daysAgo, longDay, shortDate } from "../text/time";
 
 /** What was said, found by its words and by what they mean. */
@@ -75,6 +76,9 @@ function Found({ results, wanted, onMore, onAgain }: FoundProps) {
       if (results.hits.length === 0) return <Nothing wanted={wanted} />;
       return (
         <>
+          <p className="for-ears" role="status">
+            {count(results.hits.length, "passage")} found
+          </p>
           <ol className="found" data-testid="found">
             {grouped(results.hits).map((group) => (
               <Recording key={group.recordingId} group={group} />
