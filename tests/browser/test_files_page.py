@@ -101,7 +101,6 @@ def test_an_address_inside_the_house_is_refused_in_plain_words(page: Page) -> No
 
 
 def test_an_upload_goes_on_after_a_reload_when_the_file_is_given_again(page: Page) -> None:
-    offsets: list[int] = []
     page.route("**/uploads/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
     pick(page, FILE.path)
     expect(page.get_by_test_id("upload-item")).to_have_attribute("data-phase", "away")
@@ -109,8 +108,9 @@ def test_an_upload_goes_on_after_a_reload_when_the_file_is_given_again(page: Pag
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     expect(page.get_by_test_id("unfinished")).to_contain_text(FILE.path.name)
-    page.on("request", lambda request: offsets.append(1) if request.method == "POST" else None)
+    begun: list[str] = []
+    page.on("request", lambda request: begun.append(request.url) if request.method == "POST" else None)
     pick(page, FILE.path)
     expect(page.get_by_test_id("upload-list")).to_have_count(0)
     expect(page.get_by_test_id("recording-item").first).to_contain_text(FILE.segments[0], timeout=PATIENCE_MS)
-    assert offsets == []  # none was begun anew
+    assert begun == []

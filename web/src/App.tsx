@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { Route, Switch, useLocation, useRoute } from "wouter";
 import { AskSheet } from "./ask/AskSheet";
 import { Masthead } from "./components/Masthead";
@@ -6,11 +6,9 @@ import { MiniPlayer } from "./components/MiniPlayer";
 import { Shortcuts } from "./components/Shortcuts";
 import { Toast } from "./components/Toast";
 import { HomePage } from "./pages/HomePage";
-import { JobsPage } from "./pages/JobsPage";
 import { MissingPage } from "./pages/MissingPage";
 import { RecordingPage } from "./pages/RecordingPage";
 import { SearchPage } from "./pages/SearchPage";
-import { SettingsPage } from "./pages/SettingsPage";
 import { oneAtATime } from "./playback";
 import type { Library } from "./recordings/library";
 import { useServices, useSession } from "./services";
@@ -18,6 +16,10 @@ import { isActive } from "./session/state";
 import { clock } from "./text/time";
 import { useWhileSending } from "./uploads/UploadList";
 import { useKeys } from "./useKeys";
+
+// Few come here, and not first.
+const JobsPage = lazy(() => import("./pages/JobsPage"));
+const SettingsPage = lazy(() => import("./pages/SettingsPage"));
 
 export function App() {
   const { session, asking } = useServices();
@@ -44,24 +46,26 @@ export function App() {
     <>
       <WhileRecording />
       <Masthead onHelp={() => setHelpOpen(true)} onAsk={() => asking.open(here)} />
-      <Switch>
-        <Route path="/">
-          <HomePage />
-        </Route>
-        <Route path="/recordings/:id">{({ id }) => <RecordingPage key={id} id={id} />}</Route>
-        <Route path="/search">
-          <SearchPage />
-        </Route>
-        <Route path="/settings">
-          <SettingsPage />
-        </Route>
-        <Route path="/jobs">
-          <JobsPage />
-        </Route>
-        <Route>
-          <MissingPage what="This page does not exist." />
-        </Route>
-      </Switch>
+      <Suspense fallback={<main tabIndex={-1} className="column" />}>
+        <Switch>
+          <Route path="/">
+            <HomePage />
+          </Route>
+          <Route path="/recordings/:id">{({ id }) => <RecordingPage key={id} id={id} />}</Route>
+          <Route path="/search">
+            <SearchPage />
+          </Route>
+          <Route path="/settings">
+            <SettingsPage />
+          </Route>
+          <Route path="/jobs">
+            <JobsPage />
+          </Route>
+          <Route>
+            <MissingPage what="This page does not exist." />
+          </Route>
+        </Switch>
+      </Suspense>
       <AskSheet here={here} />
       <MiniPlayer />
       <Toast />

@@ -12,7 +12,7 @@ import { count } from "../text/amounts";
 import { day, timeOfDay } from "../text/time";
 
 /** What is being done with recordings: what runs, what waits and why, and what did not work. */
-export function JobsPage() {
+export default function JobsPage() {
   const { board } = useServices();
   const state = useJobs();
   useEffect(() => {

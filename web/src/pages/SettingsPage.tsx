@@ -5,7 +5,7 @@ import { Templates } from "../settings/Templates";
 import { Webhooks } from "../settings/Webhooks";
 
 /** What is set once and then left alone. */
-export function SettingsPage() {
+export default function SettingsPage() {
   useEffect(() => {
     document.title = "Settings · Parley";
   }, []);
