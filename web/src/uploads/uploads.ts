@@ -21,6 +21,7 @@ const tus = () => import("tus-js-client");
 const STORED = "tus::";
 const PART_BYTES = 16 * 1024 * 1024;
 const TOGETHER = 2;
+const NOT_LOADED = "The connection is lost. Add it again when it is back.";
 /** From so many files on they stand behind whoever brings just one. */
 const BULK_FILES = 6;
 
@@ -69,8 +70,12 @@ export class Uploads {
     const entries = files.map((file) => ({ file, key: `u${++this.#count}` }));
     const priority = files.length >= BULK_FILES ? "bulk" : "normal";
     this.#dispatch({ type: "added", uploads: entries.map(({ file: { name, size }, key }) => ({ key, name, size })) });
-    const [mostBytes, { Upload }] = await Promise.all([(this.#mostBytes ??= askMostBytes()), tus()]);
-    if (mostBytes === null) this.#mostBytes = null;
+    const [mostBytes, library] = await Promise.all([this.#knownMostBytes(), tus().catch(() => null)]);
+    if (!library) {
+      for (const { key } of entries) this.#dispatch({ type: "refused", key, problem: NOT_LOADED });
+      return;
+    }
+    const { Upload } = library;
     for (const { file, key } of entries) {
       const problem = refusal(file, mostBytes);
       if (problem) this.#dispatch({ type: "refused", key, problem });
@@ -82,6 +87,13 @@ export class Uploads {
         });
     }
     this.#next();
+  }
+
+  /** The server's limit; where it did not say, it is asked again the next time. */
+  async #knownMostBytes(): Promise<number | null> {
+    const mostBytes = await (this.#mostBytes ??= askMostBytes());
+    if (mostBytes === null) this.#mostBytes = null;
+    return mostBytes;
   }
 
   pause(key: string): void {
@@ -168,8 +180,14 @@ export class Uploads {
     };
   }
 
+  /** Begins with the files whose turn has come, of those that can be sent already. */
   #next(): void {
-    for (let next = nextUp(this.#state, TOGETHER); next; next = nextUp(this.#state, TOGETHER)) this.#start(next.key);
+    for (;;) {
+      const ready = this.#state.filter(({ key }) => this.#sending.has(key));
+      const next = nextUp(ready, TOGETHER);
+      if (!next) return;
+      this.#start(next.key);
+    }
   }
 
   #start(key: string): void {
