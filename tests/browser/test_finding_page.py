@@ -12,7 +12,7 @@ from tests.browser.pages import open_page, place_ms
 from tests.conftest import CLIPS
 
 FILE = CLIPS[6]
-PATIENCE_MS = 60_000
+PATIENCE_MS = 150_000
 
 
 @pytest.fixture(scope="module")

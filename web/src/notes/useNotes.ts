@@ -34,15 +34,9 @@ export function useNotes(id: string, template: string | null): { notes: LoadedNo
 
   useEffect(() => {
     void load();
-    let before = "";
     const stops = [
+      // Also with every step of a job: one that is done may have written them.
       library.onChange((changed, change) => changed === id && change !== "deleted" && void load()),
-      announcements.on("job", ({ recording_id, step, state }) => {
-        if (recording_id !== id || before === `${step} ${state}`) return;
-        // A step that is done may have written them.
-        before = `${step} ${state}`;
-        void load();
-      }),
       announcements.onGap((first) => !first && void load()),
     ];
     return () => {

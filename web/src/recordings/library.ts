@@ -8,6 +8,7 @@ import {
   renameRecording,
   type Recording,
 } from "../api/client";
+import type { JobEvent } from "../api/jobs";
 import type { Announcements, Change } from "./announcements";
 import { EMPTY_LIST, nameOf, reduceList, type ListAction, type ListState } from "./list";
 
@@ -25,6 +26,8 @@ export class Library {
   #notice: Notice | null = null;
   readonly #listeners = new Set<() => void>();
   readonly #changeListeners = new Set<ChangeListener>();
+  /** Where the jobs that were told of are, by id. */
+  readonly #places = new Map<string, string>();
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
@@ -52,6 +55,7 @@ export class Library {
         void this.refresh(recording_id);
         this.#announce(recording_id, change);
       }),
+      announcements.on("job", (event) => this.#followJob(event)),
     ];
     const finish = (): void => this.finishDeletion(true);
     window.addEventListener("pagehide", finish);
@@ -138,6 +142,15 @@ export class Library {
   say(message: string): void {
     this.finishDeletion();
     this.#show({ message, undo: null });
+  }
+
+  /** With every step that a job takes, its recording may be another: written down, given a title. */
+  #followJob({ job_id, recording_id, step, state }: JobEvent): void {
+    const place = `${step} ${state}`;
+    if (recording_id === null || this.#places.get(job_id) === place) return;
+    this.#places.set(job_id, place);
+    void this.refresh(recording_id);
+    this.#announce(recording_id, "updated");
   }
 
   #removed(id: string): void {
