@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from parley.embedded.server import RunningServer
 from tests.browser.pages import open_page, place_ms
@@ -34,10 +34,6 @@ def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
 def pick(page: Page, *files: Path | dict[str, object]) -> None:
     page.get_by_test_id("add-files").click()
     page.get_by_test_id("file-picker").set_input_files(list(files))  # type: ignore[arg-type]
-
-
-def row_of(page: Page, text: str) -> Locator:
-    return page.get_by_test_id("recording-item").filter(has_text=text).first
 
 
 def test_a_file_becomes_a_recording_whose_notes_play_what_they_rest_on(page: Page) -> None:
@@ -71,7 +67,7 @@ def test_a_file_becomes_a_recording_whose_notes_play_what_they_rest_on(page: Pag
 def test_a_file_that_is_no_sound_says_what_it_is(page: Page) -> None:
     picture = b"\x89PNG\r\n\x1a\n" + bytes(4_000)
     page.evaluate(DROP, {"name": "holiday.mp3", "bytes": list(picture)})
-    row = row_of(page, "holiday.mp3")
+    row = page.get_by_test_id("recording-item").filter(has_text="holiday.mp3").first
     note = row.get_by_test_id("job-note")
     expect(note).to_have_attribute("data-state", "failed", timeout=PATIENCE_MS)
     expect(note).to_contain_text("PNG")

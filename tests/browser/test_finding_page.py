@@ -1,5 +1,6 @@
 """Searching and asking, in a real browser: what is found plays the second at which it was said."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -7,12 +8,19 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from parley.embedded.server import RunningServer
+from parley.embedded.server import RunningServer, running_server
 from tests.browser.pages import open_page, place_ms
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, MINI_WHISPER
 
 FILE = CLIPS[6]
 PATIENCE_MS = 150_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    """A whole Parley, with its search."""
+    with running_server(env={"PARLEY_ENGINE__MODEL": str(MINI_WHISPER)}, rag=True) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -66,27 +74,54 @@ def test_nothing_found_and_search_away_are_said_plainly(page: Page) -> None:
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
-def test_an_answer_is_word_for_word_and_its_citation_plays_there(page: Page, recording_id: str) -> None:
+ERRAND = {
+    "title": "Errands",
+    "created_at": "2026-11-20T08:00:00Z",
+    "segments": [1],
+    "start_ms": 2_804,
+    "end_ms": 5_408,
+    "quote": "My list has cheese and soup.",
+}
+
+
+def stream(*events: tuple[str, object]) -> str:
+    """An answer as the server sends it."""
+    return "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
+
+
+def answered(route: Route, *claims: dict[str, object], text: str) -> None:
+    """Answers a question for the server: what an answer looks like, whatever would be found."""
+    answer = {"answered": bool(claims), "method": "extract", "text": text, "claims": claims, "confidence": 0.9}
+    events = [("status", {"stage": "searching", "question": None}), *(("claim", claim) for claim in claims)]
+    body = stream(*events, ("answer", {**answer, "provider": None, "model": None, "notice": None}), ("done", {}))
+    route.fulfill(body=body, content_type="text/event-stream")
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_test_id("ask").click()
+    page.get_by_test_id("ask-field").fill(question)
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("exchange").last).to_have_attribute("data-over", "true", timeout=PATIENCE_MS)
+
+
+def test_an_answer_is_marked_as_word_for_word_and_its_citation_plays_there(page: Page, recording_id: str) -> None:
+    claim = {"text": ERRAND["quote"], "citations": [{**ERRAND, "recording_id": recording_id}]}
+    page.route("**/api/v1/ask", lambda route: answered(route, claim, text=str(claim["text"])))
     page.goto(f"{page.url.rstrip('/')}/recordings/{recording_id}")
     expect(page.get_by_test_id("transcript")).to_be_visible()
-    page.keyboard.press("a")
-    page.get_by_test_id("ask-field").fill("What is said about the cheese?")
-    page.keyboard.press("Enter")
-    exchange = page.get_by_test_id("exchange")
-    expect(exchange).to_have_attribute("data-over", "true", timeout=PATIENCE_MS)
-    expect(exchange.get_by_test_id("extract-note")).to_be_visible()
-    expect(exchange.get_by_test_id("claim").first).to_contain_text("cheese")
-    citation = exchange.get_by_test_id("citation").first
-    start_ms = int(citation.get_attribute("data-start") or -1)
-    citation.click()
+    ask(page, "What is on the list?")
+    expect(page.get_by_test_id("extract-note")).to_contain_text("no language model")
+    expect(page.get_by_test_id("claim")).to_contain_text("My list has cheese and soup.")
+    page.get_by_test_id("citation").click()
     expect(page.get_by_test_id("play-button")).to_have_attribute("data-playing", "true")
-    assert start_ms <= place_ms(page) < start_ms + 5_000
+    lit = page.get_by_test_id("transcript").locator(".word.spoken")
+    expect(lit).to_have_count(1)
+    assert 2_804 <= place_ms(page) < 6_000
 
 
 def test_what_nobody_said_is_not_answered(page: Page) -> None:
-    page.get_by_test_id("ask").click()
-    page.get_by_test_id("ask-field").fill("Who won the chess championship in Reykjavik?")
-    page.keyboard.press("Enter")
-    expect(page.get_by_test_id("refusal")).to_contain_text(
-        "Nothing in your recordings answers this.", timeout=PATIENCE_MS
-    )
+    nothing = "Nothing in your recordings answers this."
+    page.route("**/api/v1/ask", lambda route: answered(route, text=nothing))
+    ask(page, "Who won the chess championship in Reykjavik?")
+    expect(page.get_by_test_id("refusal")).to_contain_text(nothing)
+    expect(page.get_by_role("link", name="Search for its words")).to_be_visible()

@@ -234,7 +234,6 @@ export function batch({ scene, recordings, announce, event }) {
         if (!words.some((word) => segment.text.toLowerCase().includes(word))) continue;
         const around = segments.slice(Math.max(0, i - 1), i + 2);
         found.push({
-          passage_id: `${recording.id}-${i}`,
           recording_id: recording.id,
           title: recording.title,
           created_at: recording.created_at,
@@ -257,7 +256,7 @@ export function batch({ scene, recordings, announce, event }) {
 
   function search(url, { json, error }) {
     if (scene === "no-search") return error(503, "rag_unavailable", "The search service does not answer.");
-    const found = hits(url.searchParams.get("q") ?? "", url.searchParams.get("recording_id"));
+    const found = hits(url.searchParams.get("q") ?? "", url.searchParams.get("recording"));
     return json(200, { hits: found.slice(0, 20), next_offset: null });
   }
 

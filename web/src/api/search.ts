@@ -18,7 +18,6 @@ export interface SegmentHit {
 
 /** A passage that was found. */
 export interface Hit {
-  passage_id: string;
   recording_id: string;
   title: string | null;
   created_at: string;
@@ -37,7 +36,8 @@ export interface SearchAnswer {
 }
 
 export interface Filters {
-  recording_id: string;
+  /** The id of one. */
+  recording: string;
   language: string;
   /** YYYY-MM-DD, as the reader's calendar has it, both included. */
   since: string;
@@ -46,12 +46,12 @@ export interface Filters {
 
 export const search = (
   q: string,
-  { recording_id, language, since, until }: Filters,
+  { recording, language, since, until }: Filters,
   offset: number,
   signal: AbortSignal,
 ): Promise<SearchAnswer> => {
   const bounds = { since: since && beginning(since), until: until && end(until) };
-  return request(`/search${query({ q, recording_id, language, ...bounds, limit: 20, offset: offset || null })}`, {
+  return request(`/search${query({ q, recording, language, ...bounds, limit: 20, offset: offset || null })}`, {
     signal,
   });
 };

@@ -167,7 +167,7 @@ function Refusal({ answer, question, scope }: { answer: Answer; question: string
   return (
     <p className="refusal" data-testid="refusal">
       {answer.text}{" "}
-      <Link href={toSearch({ q: question, ...(scope && { recording_id: scope }) })}>Search for its words</Link>
+      <Link href={toSearch({ q: question, ...(scope && { recording: scope }) })}>Search for its words</Link>
     </p>
   );
 }

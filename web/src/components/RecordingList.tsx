@@ -2,7 +2,7 @@ import { useRef, useState, type CSSProperties, type ReactNode } from "react";
 import { Link } from "wouter";
 import type { Recording } from "../api/client";
 import type { Job } from "../api/jobs";
-import { nameOf, shown, type KnownRecording } from "../recordings/list";
+import { isUnwritten, nameOf, shown, type KnownRecording } from "../recordings/list";
 import { JobNote, JobProgress } from "../jobs/JobLine";
 import { isUnderWay, standingJob } from "../jobs/state";
 import { useJobs, useList, useServices } from "../services";
@@ -141,7 +141,7 @@ function Row({ recording }: { recording: KnownRecording }) {
 
 /** What became of the notes of a recording that is there is not what its row is about. */
 function showsJob(recording: Recording, job: Job): boolean {
-  return recording.state === "processing" || isUnderWay(job);
+  return isUnderWay(job) || isUnwritten(recording);
 }
 
 function RecordingState({ recording }: { recording: Recording }) {

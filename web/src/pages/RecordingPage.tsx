@@ -15,7 +15,7 @@ import { NotesSection } from "../notes/NotesSection";
 import type { Source } from "../notes/sources";
 import { useNotes, type LoadedNotes } from "../notes/useNotes";
 import { sentence } from "../recordings/library";
-import { find, nameOf, type KnownRecording } from "../recordings/list";
+import { find, isUnwritten, nameOf, type KnownRecording } from "../recordings/list";
 import { useList, useServices } from "../services";
 import { languageName } from "../text/languages";
 import { clock, longDay, timeOfDay } from "../text/time";
@@ -229,9 +229,9 @@ function Opened({ recording, loaded, onRetry }: OpenedProps) {
 }
 
 /** The job that has something to say here; one that was cancelled on purpose only where the words are missing. */
-function useShownJob({ id, state }: Recording): Job | null {
-  const job = useStandingJob(id);
-  return job?.state === "cancelled" && state !== "processing" ? null : job;
+function useShownJob(recording: Recording): Job | null {
+  const job = useStandingJob(recording.id);
+  return job?.state === "cancelled" && !isUnwritten(recording) ? null : job;
 }
 
 interface TextProps {
@@ -252,7 +252,7 @@ function Text({ transcript, recording, notes, job, children }: TextProps) {
     );
   }
   // Why nothing came of a file is said above.
-  if (recording.state === "processing" && job && !isUnderWay(job)) return null;
+  if (isUnwritten(recording) && job && !isUnderWay(job)) return null;
   return (
     <div className="state">
       <p>{withoutWords(recording)}</p>
@@ -310,7 +310,7 @@ function StateLine({ recording }: { recording: Recording }) {
       </p>
     );
   }
-  if (recording.state === "interrupted") {
+  if (recording.state === "interrupted" && (recording.origin === "live" || recording.duration_ms > 0)) {
     return (
       <p className="state-line">
         This recording was interrupted. Everything up to {clock(recording.duration_ms)} is kept.

@@ -32,7 +32,7 @@ export function SearchPage() {
               type="button"
               className="link-button"
               data-testid="ask-this"
-              onClick={() => asking.open(wanted.recording_id || null, wanted.q)}
+              onClick={() => asking.open(wanted.recording || null, wanted.q)}
             >
               Ask this as a question
             </button>
@@ -91,7 +91,7 @@ function Found({ results, wanted, onMore, onAgain }: FoundProps) {
 }
 
 function Nothing({ wanted }: { wanted: Wanted }) {
-  const narrowed = wanted.recording_id || wanted.language || wanted.since || wanted.until;
+  const narrowed = wanted.recording || wanted.language || wanted.since || wanted.until;
   return (
     <div className="state" data-testid="nothing-found">
       <p>
@@ -120,7 +120,7 @@ function Recording({ group }: { group: Group }) {
         <time dateTime={group.createdAt}>{longDay(group.createdAt, new Date())}</time>
       </p>
       {group.hits.map((hit) => (
-        <Passage key={hit.passage_id} hit={hit} name={name} />
+        <Passage key={`${hit.start_ms} ${hit.at_ms}`} hit={hit} name={name} />
       ))}
     </li>
   );
@@ -168,12 +168,12 @@ function Narrowing({ wanted }: { wanted: Wanted }) {
       <select
         aria-label="Recording"
         data-testid="filter-recording"
-        value={wanted.recording_id}
-        onChange={({ currentTarget: { value } }) => set({ recording_id: value })}
+        value={wanted.recording}
+        onChange={({ currentTarget: { value } }) => set({ recording: value })}
       >
         <option value="">All recordings</option>
-        {wanted.recording_id && !recordings.some(({ id }) => id === wanted.recording_id) && (
-          <option value={wanted.recording_id}>One recording</option>
+        {wanted.recording && !recordings.some(({ id }) => id === wanted.recording) && (
+          <option value={wanted.recording}>One recording</option>
         )}
         {recordings.map((recording) => (
           <option key={recording.id} value={recording.id}>

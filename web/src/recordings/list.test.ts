@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Recording } from "../api/client";
-import { EMPTY_LIST, find, nameOf, reduceList, shown, type ListAction } from "./list";
+import { EMPTY_LIST, find, isUnwritten, nameOf, reduceList, shown, type ListAction } from "./list";
 
 const recording = (id: string, hour: number, more: Partial<Recording> = {}): Recording => ({
   id,
@@ -80,4 +80,11 @@ test("a recording is called by its title, else by its file, its first words, or 
   expect(nameOf(recording("a", 1, { preview: "P", source_name: "f.mp3" }))).toBe("f.mp3");
   expect(nameOf(recording("a", 1, { source_name: "f.mp3", state: "processing" }))).toBe("f.mp3");
   expect(nameOf(recording("a", 1))).toBe("No words");
+});
+
+test("a file whose job ended early is unwritten, a live recording that was interrupted is what it is", () => {
+  expect(isUnwritten(recording("a", 1, { state: "processing", origin: "upload" }))).toBe(true);
+  expect(isUnwritten(recording("a", 1, { state: "interrupted", origin: "import" }))).toBe(true);
+  expect(isUnwritten(recording("a", 1, { state: "interrupted" }))).toBe(false);
+  expect(isUnwritten(recording("a", 1, { origin: "upload" }))).toBe(false);
 });

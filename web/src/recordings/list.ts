@@ -96,6 +96,11 @@ function known(state: ListState, recording: Recording): KnownRecording {
   return { ...recording, deletable, state: "interrupted", duration_ms: Math.max(recording.duration_ms, keptMs) };
 }
 
+/** It came as a file that is not written down to its end: what becomes of its job is what there is to say of it. */
+export function isUnwritten({ origin, state }: Pick<Recording, "origin" | "state">): boolean {
+  return state === "processing" || (origin !== "live" && state === "interrupted");
+}
+
 /** What a recording is called: its title, else its file, else its first words, else what it is. */
 export function nameOf(recording: Pick<Recording, "title" | "preview" | "state" | "source_name">): string {
   const { title, preview, source_name, state } = recording;

@@ -9,7 +9,6 @@ const segment = (number: number, characters: number): SegmentHit => ({
   pieces: characters > 0 ? [{ text: "x".repeat(characters), match: false }] : [],
 });
 const hit = (recording_id: string, at_ms: number, segments: SegmentHit[] = []): Hit => ({
-  passage_id: `${recording_id}-${at_ms}`,
   recording_id,
   title: null,
   created_at: "2026-11-20T08:00:00Z",
@@ -52,8 +51,8 @@ test("a segment in which nothing was heard is no part of an excerpt", () => {
 });
 
 test("an address says what was searched, and an address is what was searched", () => {
-  const wanted = { q: "grey cloth?", recording_id: "r", language: "en", since: "2026-11-01", until: "" };
-  expect(toSearch(wanted)).toBe("/search?q=grey+cloth%3F&recording_id=r&language=en&since=2026-11-01");
+  const wanted = { q: "grey cloth?", recording: "r", language: "en", since: "2026-11-01", until: "" };
+  expect(toSearch(wanted)).toBe("/search?q=grey+cloth%3F&recording=r&language=en&since=2026-11-01");
   expect(fromSearch(toSearch(wanted).slice("/search".length))).toEqual(wanted);
   expect(toSearch({ q: "" })).toBe("/search");
 });

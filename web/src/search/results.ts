@@ -50,7 +50,7 @@ function lengthOf(segment: SegmentHit | undefined): number {
   return segment?.pieces.reduce((length, { text }) => length + text.trim().length, 0) ?? 0;
 }
 
-const NO_FILTERS: Filters = { recording_id: "", language: "", since: "", until: "" };
+const NO_FILTERS: Filters = { recording: "", language: "", since: "", until: "" };
 
 export interface Wanted extends Filters {
   q: string;
@@ -59,7 +59,7 @@ export interface Wanted extends Filters {
 /** The address of a search, and what an address asks for. */
 export function toSearch(wanted: Partial<Wanted>): string {
   const parameters = new URLSearchParams();
-  for (const name of ["q", "recording_id", "language", "since", "until"] as const) {
+  for (const name of ["q", "recording", "language", "since", "until"] as const) {
     const value = wanted[name];
     if (value) parameters.set(name, value);
   }
@@ -69,7 +69,7 @@ export function toSearch(wanted: Partial<Wanted>): string {
 export function fromSearch(search: string): Wanted {
   const parameters = new URLSearchParams(search);
   const wanted: Wanted = { q: parameters.get("q") ?? "", ...NO_FILTERS };
-  for (const name of ["recording_id", "language", "since", "until"] as const) {
+  for (const name of ["recording", "language", "since", "until"] as const) {
     wanted[name] = parameters.get(name) ?? "";
   }
   return wanted;

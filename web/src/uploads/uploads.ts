@@ -212,6 +212,9 @@ export class Uploads {
     const response = "originalResponse" in error ? (error as DetailedError).originalResponse : null;
     const status = response?.getStatus() || null;
     if (!comesBack(status)) {
+      // Neither the server nor this browser needs to remember what will never be taken.
+      this.#sending.delete(key);
+      void sending.upload.abort(sending.upload.url !== null).catch(() => undefined);
       this.#dispatch({ type: "refused", key, problem: reasonOf(response?.getBody() ?? "", status) });
       return this.#next();
     }
