@@ -18,6 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import (
+    ask,
     events,
     files,
     job_events,
@@ -196,6 +197,7 @@ def create_app(settings: Settings) -> Starlette:
                     *jobs.routes,
                     *job_events.routes,
                     *search.routes,
+                    *ask.routes,
                     *status.routes,
                     *events.routes,
                 ]

@@ -1,7 +1,7 @@
 """Asking the rag service, with short deadlines: where it is away, search says so and everything else works."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -10,11 +10,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from parley import rag_wire as wire
+from parley.ask import SIGN_OF_LIFE_S, AskRequest, Event, event_of
 from parley.errors import BackendError, ClientError
 from parley.logs import get_logger
 
 _CONNECT_S = 1.0
 _ASK_S = 5.0
+_SILENT_S = 3 * SIGN_OF_LIFE_S
 _EMBED_S = 60.0
 """For up to MOST_TEXTS of texts; a few take milliseconds."""
 _INDEX_S = 120.0
@@ -57,6 +59,29 @@ class RagClient:
     async def search(self, request: wire.SearchRequest) -> wire.SearchAnswer:
         """Raises ClientError for a query without words."""
         return await self._post("/v1/search", request, wire.SearchAnswer)
+
+    async def ask(self, request: AskRequest) -> AsyncGenerator[Event]:
+        """The events of an answer as they come. Raises ClientError before the first for what cannot be looked for.
+
+        Whoever stops reading closes the connection, and rag gives up what it still does.
+        """
+        if not self._configured:
+            raise _away("PARLEY_RAG__URL names none")
+        timeout = httpx.Timeout(_ASK_S, connect=_CONNECT_S, read=_SILENT_S)
+        headers = {"Content-Type": "application/json"}
+        content = request.model_dump_json()
+        try:
+            async with self._http.stream("POST", "/v1/ask", content=content, headers=headers, timeout=timeout) as sent:
+                if sent.status_code != 200:
+                    await sent.aread()
+                    raise _refusal(sent)
+                async for line in sent.aiter_lines():
+                    if line:
+                        yield event_of(line)
+        except httpx.HTTPError as error:
+            raise _away(str(error) or type(error).__name__) from error
+        except ValueError:
+            raise _away("it answered in a form that this version does not know") from None
 
     async def index(self, owner: str, recording_id: str) -> int:
         """Brings the passages of a recording up to date, those of a deleted one too, and waits for it. How many it has.

@@ -387,6 +387,8 @@ class RagSettings(_Slice):
     """Tokens of a passage that the model reads at most; its own limit, where that is lower."""
     cores: int = Field(default=0, ge=0)
     """CPU cores for embeddings; 0: all. What is indexed runs behind what is asked."""
+    answer_deadline_s: float = Field(default=60.0, gt=0)
+    """Seconds that a language model has for an answer to a question, all that are tried together; then extracts do."""
     index_url: str = ""
     """A Qdrant server or cluster, `https://host:6333`. Empty: the index lies in `DATA/index`, in the rag process."""
     index_key: str = ""

@@ -28,6 +28,7 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _BATCH = 16
 """Passages in one call of the model: more gains nothing on a CPU, and holds up what came after them."""
 _KEPT_QUERIES = 4096
+_KEPT_SENTENCES = 8192
 _NICENESS = 3
 
 
@@ -50,6 +51,7 @@ class Embedder:
         self._model = model
         self._asked = ThreadPoolExecutor(1, "queries")
         self._indexed = ThreadPoolExecutor(1, "passages", initializer=_yield_to_others)
+        self._sentences: dict[str, Vectors] = {}
         self._query = lru_cache(_KEPT_QUERIES)(self._encode_query)
 
     async def query(self, text: str) -> Vectors:
@@ -67,6 +69,23 @@ class Embedder:
             batch = [texts[place] for place in places]
             vectors[places] = await loop.run_in_executor(self._indexed, partial(self._encode_passages, batch))
         return vectors
+
+    async def sentences(self, texts: Sequence[str]) -> Vectors:
+        """float32, shape (n, d), of what is compared with a query while somebody waits; other queries come in between.
+
+        The newest are remembered: who asks once asks again about the same.
+        """
+        loop = asyncio.get_running_loop()
+        known = {text: self._sentences.pop(text) for text in set(texts) if text in self._sentences}
+        missing = sorted(set(texts) - known.keys(), key=len)
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            vectors = await loop.run_in_executor(self._asked, partial(self._encode_sentences, batch))
+            known.update(zip(batch, vectors, strict=True))
+        self._sentences.update(known)  # at the end: what was used last is forgotten last
+        while len(self._sentences) > _KEPT_SENTENCES:
+            del self._sentences[next(iter(self._sentences))]
+        return np.stack([known[text] for text in texts]) if texts else np.zeros((0, self.dimension), np.float32)
 
     def close(self) -> None:
         self._asked.shutdown(cancel_futures=True)
@@ -86,6 +105,14 @@ class Embedder:
         )
         metrics.RAG_EMBED_S.labels("passages").observe(time.perf_counter() - began)
         metrics.RAG_EMBEDDED.inc(len(texts))
+        return vectors
+
+    def _encode_sentences(self, texts: list[str]) -> Vectors:
+        began = time.perf_counter()
+        vectors = self._model.encode_document(
+            texts, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+        )
+        metrics.RAG_EMBED_S.labels("sentences").observe(time.perf_counter() - began)
         return vectors
 
 

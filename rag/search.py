@@ -13,6 +13,7 @@ from parley import metrics
 from parley.errors import BackendError, ClientError
 from parley.rag_wire import LONGEST_QUERY, Hit, Scores, SearchAnswer, SearchFilters, SearchRequest, SegmentHit
 from rag import words
+from rag.embedding import Embedder
 from rag.index import Candidates, Found, scope_of
 from rag.marking import marked
 from rag.ranking import DENSE_WEIGHT, WORDS_WEIGHT, diverse, fuse
@@ -33,6 +34,16 @@ class Ranked:
 class Searcher:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Those of the passages. Raises BackendError before the index is open."""
+        return frozenset(self._shelf.current.languages)
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """That of the index in use; None where its model is gone. Raises BackendError before the index is open."""
+        return self._shelf.current.embedder
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """One page of hits. Raises ClientError for a query without words or too long, BackendError where the index is

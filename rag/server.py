@@ -3,10 +3,11 @@
 `parley/rag_wire.py` says what is asked and answered, `parley/rag_client.py` asks.
 """
 
+import asyncio
 import base64
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
@@ -15,11 +16,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley import rag_wire as wire
+from parley.ask import SIGN_OF_LIFE_S, AskRequest, Event, line_of
 from parley.errors import BackendError, ClientError, NotFound, ParleyError, TooLarge
 from parley.logs import get_logger
 from parley.wire import explain
@@ -71,6 +73,7 @@ def create_app(open_service: Callable[[], AbstractAsyncContextManager[Service]],
         routes=[
             Route("/embed", embed, methods=["POST"]),
             Route("/search", search, methods=["POST"]),
+            Route("/ask", ask, methods=["POST"]),
             Route("/index", bring_up, methods=["POST"]),
             Route("/reindex", reindex, methods=["POST"]),
             Route("/status", status, methods=["GET"]),
@@ -122,6 +125,30 @@ async def search(request: Request) -> Response:
     """One page of hits among the passages of one owner."""
     asked = await _body_of(request, wire.SearchRequest)
     return _json(await _service(request).searcher.search(asked))
+
+
+async def ask(request: Request) -> Response:
+    """The events of an answer, a line of JSON each; an empty line now and then says that it is still being made."""
+    asked = await _body_of(request, AskRequest)
+    events = _service(request).asker.ask(asked)
+    first = await anext(events)  # what cannot be looked for is refused before there is a stream
+    return StreamingResponse(_lines(first, events), media_type="application/x-ndjson")
+
+
+async def _lines(first: Event, others: AsyncGenerator[Event]) -> AsyncIterator[str]:
+    """Ends with the client: what is still being asked of a language model is given up then."""
+    yield f"{line_of(first)}\n"
+    async with contextlib.aclosing(others):
+        while True:
+            coming = asyncio.ensure_future(anext(others, None))
+            try:
+                while not (await asyncio.wait({coming}, timeout=SIGN_OF_LIFE_S))[0]:
+                    yield "\n"
+            finally:
+                coming.cancel()
+            if (event := coming.result()) is None:
+                return
+            yield f"{line_of(event)}\n"
 
 
 async def bring_up(request: Request) -> Response:

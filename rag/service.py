@@ -9,10 +9,12 @@ from parley.errors import BackendError, ParleyError, SetupError
 from parley.logs import get_logger
 from parley.search_cache import SearchCache
 from parley.tasks import background
+from rag.asking import Asker
 from rag.keeper import Keeper
 from rag.record import Record
 from rag.search import Searcher
 from rag.shelf import Shelf
+from rag.writer import Writer
 
 _RETRY_S = 2.0
 _log = get_logger(__name__)
@@ -21,10 +23,11 @@ _log = get_logger(__name__)
 class Service:
     """What the routes share. `failure` is why it stopped, None where it did as it was asked."""
 
-    def __init__(self, record: Record, shelf: Shelf, keeper: Keeper, cache: SearchCache) -> None:
+    def __init__(self, record: Record, shelf: Shelf, keeper: Keeper, cache: SearchCache, writer: Writer) -> None:
         self.shelf = shelf
         self.keeper = keeper
         self.searcher = Searcher(shelf)
+        self.asker = Asker(self.searcher, writer)
         self.failure: ParleyError | None = None
         self._record = record
         self._cache = cache

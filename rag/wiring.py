@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from parley import store
 from parley.errors import SetupError
+from parley.llm.router import Router
 from parley.search_cache import SearchCache
 from parley.settings import Settings
 from rag.edge_index import EdgePlace
@@ -18,6 +19,7 @@ from rag.record import Record
 from rag.server_index import ServerPlace
 from rag.service import Service
 from rag.shelf import Shelf
+from rag.writer import Writer, ledger
 
 _INDEX_TIMEOUT_S = 20
 _POOL = 4
@@ -44,7 +46,8 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         record, cache = Record(pool, place.name), SearchCache(redis)
         shelf = Shelf(record, place, settings.rag.model, lambda model: open_embedder(settings.rag, model))
         keeper = Keeper(settings.database_url, record, shelf, cache.forget)
-        service = Service(record, shelf, keeper, cache)
+        writer = Writer(Router(settings.llm), ledger(pool, settings.llm.monthly_budget), settings.rag.answer_deadline_s)
+        service = Service(record, shelf, keeper, cache, writer)
         async with service.running():
             yield service
     finally:
