@@ -10,7 +10,16 @@ import pytest
 
 from benchmarks.jobs.steps import Script
 from parley.embedded.server import RunningServer
-from tests.integration.batch_server import batch_server, doubled, ended, make_job, make_jobs, open_pool, until
+from tests.integration.batch_server import (
+    batch_server,
+    doubled,
+    ended,
+    forget_all,
+    make_job,
+    make_jobs,
+    open_pool,
+    until,
+)
 from tests.integration.rabbitmq_process import RabbitMQ, binary, rabbitmq
 
 pytestmark = pytest.mark.skipif(binary() is None, reason="RabbitMQ is not installed (scripts/find-rabbitmq)")
@@ -31,7 +40,7 @@ def workers(broker: RabbitMQ) -> Iterator[RunningServer]:
 @pytest.fixture
 async def pool(workers: RunningServer) -> AsyncIterator[asyncpg.Pool]:
     async with open_pool(workers) as pool:
-        await pool.execute("TRUNCATE jobs, scripted_begun, scripted_done CASCADE")
+        await forget_all(pool)
         yield pool
         assert await doubled(pool) == 0
 

@@ -20,6 +20,7 @@ from tests.integration.batch_server import (
     broker,
     doubled,
     ended,
+    forget_all,
     make_job,
     make_jobs,
     open_events,
@@ -39,7 +40,7 @@ def workers() -> Iterator[RunningServer]:
 @pytest.fixture
 async def pool(workers: RunningServer) -> AsyncIterator[asyncpg.Pool]:
     async with open_pool(workers) as pool:
-        await pool.execute("TRUNCATE jobs, scripted_begun, scripted_done CASCADE")
+        await forget_all(pool)
         yield pool
         assert await doubled(pool) == 0
 
