@@ -161,7 +161,7 @@ class Journal:
             raise
 
     def _first(self, samples: int) -> Iterator[Samples]:
-        """The first so many pending samples, piece by piece: put together they would be copied, 0.5 ms a part."""
+        """The first so many pending samples, piece by piece: put together they would be copied."""
         for piece in self._pending:
             if samples <= 0:
                 return
