@@ -6,7 +6,7 @@ ninth of ten parts, does not pay for the other eight again.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -38,7 +38,7 @@ class Asker:
 
     def __init__(self, context: StepContext, purpose: Purpose) -> None:
         step = context.step
-        self._models, self._pool = context.tools.models, context.tools.pool
+        self._lease, self._models, self._pool = context.lease, context.tools.models, context.tools.pool
         self._owner, self._step_id, self._purpose = context.owner, step.step_id, purpose
         self._answers = Answers(self._pool, context.owner, context.recording_id)
         self._spending = LedgerSpending(
@@ -70,12 +70,19 @@ class Asker:
         try:
             answer = await self._models.ask(self._purpose, prompt, form, self._spending)
         except (LanguageModelsAway, NoAnswer) as error:
-            self.attempts += error.attempts
+            self._tried(error.attempts)
             raise
-        self.attempts += answer.attempts
+        self._tried(answer.attempts)
+        if self._lease.step.delays:
+            await answers.end_wait(self._pool, self._step_id)  # it is back
         said = KeptAnswer(json.dumps(answer.value.model_dump(mode="json")), answer.provider, answer.model)
         await self._answers.keep(question, self._purpose, said)
         return Said(answer.value, answer.provider, answer.model)
+
+    def _tried(self, attempts: Sequence[Attempt]) -> None:
+        self.attempts += attempts
+        if any(attempt.tokens_out for attempt in self.attempts):
+            self._lease.spent = self.usage()
 
     async def out_of_patience(self) -> bool:
         """Whether the step has waited for a model for as long as it may; the first call begins the wait."""

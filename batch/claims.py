@@ -84,6 +84,8 @@ class Lease:
         self._lease_s = lease_s
         self._luck = luck
         self.step = step
+        self.spent: Mapping[str, Any] | None = None
+        """What the attempt has cost so far: it is kept also where the attempt comes to nothing."""
         self.on_progress: Callable[[], None] = _nobody
         """Called after each sign of progress that was stored."""
 
@@ -141,7 +143,7 @@ class Lease:
         async with self.transaction() as connection:
             headway = await _queries.headway(connection, step_id=step.step_id)
             decision = decide(error, attempt=step.attempt, delays=step.delays, headway=headway, luck=self._luck())
-            await _end_attempt(connection, decision, error, usage, **self._key)
+            await _end_attempt(connection, decision, error, usage or self.spent, **self._key)
         return decision
 
     async def release(self) -> None:

@@ -15,7 +15,9 @@ from parley.llm.keys import Keys
 from parley.llm.settings import ProviderSettings
 from parley.llm.structured import T, WrongForm, parsed, repair_request
 from parley.llm.tokens import estimate
+from parley.logs import get_logger
 
+_log = get_logger(__name__)
 Connect = Callable[[ProviderSettings, int], Awaitable[Chat]]
 
 
@@ -70,6 +72,7 @@ class Line:
             raise
         attempt = replace(called.attempt, seconds=self._clock() - began)
         self._note(attempt.outcome)
+        _log.info("language model asked", **attempt.plain())
         metrics.LLM_CALLS.labels(self.provider.name, attempt.outcome).inc()
         metrics.LLM_CALL_S.labels(self.provider.name).observe(attempt.seconds)
         return replace(called, attempt=attempt)

@@ -19,7 +19,7 @@ _HOMES: dict[ProviderKind, str] = {
 """Where each kind is, unless the settings say otherwise. Always handed over: no variable of a library moves it."""
 _NEED_KEYS: frozenset[ProviderKind] = frozenset({"openai", "anthropic", "mistral"})
 _STRUCTURED: dict[ProviderKind, Structured] = {"anthropic": "tool"}
-_LEAST_PROMPT_TOKENS = 2000
+_LEAST_PROMPT_TOKENS = 3500
 """Instructions, the answer's schema, and some transcript: less room makes no notes."""
 
 

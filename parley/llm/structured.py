@@ -1,6 +1,7 @@
 """From what a model wrote to a value of the form asked for, or to words about what is wrong with it. Pure."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,12 +17,17 @@ class WrongForm(ValueError):
 
 
 def parsed(answer: str | dict[str, Any], form: type[T]) -> T:
-    """`answer` as `form`: an object, or text with one in it, also between words or fences. Raises WrongForm."""
-    value = _object_in(answer) if isinstance(answer, str) else answer
-    try:
-        return form.model_validate_json(json.dumps(value))  # from JSON: dates and tuples are written as such
-    except ValidationError as error:
-        raise WrongForm(_said(error)) from None
+    """`answer` as `form`: an object, or text with one in it, also between words, fences and thoughts.
+
+    Raises WrongForm.
+    """
+    wrong = WrongForm("there is no JSON object in it")
+    for value in _objects_in(answer) if isinstance(answer, str) else [answer]:
+        try:
+            return form.model_validate_json(json.dumps(value))  # from JSON: dates and tuples are written as such
+        except ValidationError as error:
+            wrong = WrongForm(_said(error))
+    raise wrong
 
 
 def repair_request(wrong: WrongForm) -> str:
@@ -29,17 +35,18 @@ def repair_request(wrong: WrongForm) -> str:
     return f"Your answer does not fit:\n{wrong}\nAnswer again, in full, with one JSON object of the right form."
 
 
-def _object_in(text: str) -> dict[str, Any]:
+def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects in `text`, one after the other."""
     start = text.find("{")
     while start != -1:
+        end = start + 1
         try:
-            value, _end = _DECODER.raw_decode(text, start)
+            value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             pass
         else:
-            return dict(value)
-        start = text.find("{", start + 1)
-    raise WrongForm("there is no JSON object in it")
+            yield value
+        start = text.find("{", end)
 
 
 def _said(error: ValidationError) -> str:

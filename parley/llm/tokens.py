@@ -9,12 +9,13 @@ import re
 from collections.abc import Sequence
 
 _PIECE = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\n")
-_LETTERS_A_TOKEN = 4
+_LETTERS_A_TOKEN = 3
+"""With 4, Finnish had a fifth fewer than GPT-4's tokenizer counts."""
 
 
 def estimate(text: str) -> int:
-    """Tokens of `text`: one for each four letters of a word begun, for each digit, sign and line; for what is not ASCII
-    by its length in UTF-8, since tokenizers fall back to bytes."""
+    """Tokens of `text`: one for each three letters of a word begun, for each digit, sign and line; for what is not
+    ASCII by its length in UTF-8, since tokenizers fall back to bytes."""
     return sum(_tokens(piece) for piece in _PIECE.findall(text))
 
 

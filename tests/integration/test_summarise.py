@@ -165,6 +165,8 @@ async def test_what_was_paid_for_is_not_asked_again_after_a_delay(pool: asyncpg.
     assert result.value["method"] == "llm"
     assert await pool.fetchval("SELECT count(*) FROM llm_answers") == 0
     assert await pool.fetchval("SELECT count(*) FROM llm_waits") == 0
+    first, second = (await job_of(pool, lease)).steps[0].usage
+    assert [first["tokens_in"], second["tokens_in"]] == [2000, 1000 * (len(asked) - 3)]
 
 
 async def test_items_on_segments_that_do_not_exist_are_dropped_and_told(pool: asyncpg.Pool) -> None:

@@ -99,7 +99,7 @@ async def test_what_does_not_fit_goes_part_by_part_without_a_segment_left_out_or
 
 
 async def test_notes_of_many_parts_are_put_together_in_rounds() -> None:
-    model = ScriptedModel(rooms=(2400,))
+    model = ScriptedModel(rooms=(2700,))
     segments = [segment(number, "It goes on and on and on, and then some. " * 8) for number in range(80)]
     written = await model.writer(segments).write()
     rounds = [prompt for prompt in model.asked if not numbers_in(prompt)]

@@ -23,6 +23,7 @@ class Form(BaseModel):
         {"title": "It", "numbers": [1, 2], "due": "2026-12-01"},
         '{"title": "It", "numbers": [1, 2], "due": "2026-12-01"}',
         'Here it is:\n```json\n{"title": "It", "numbers": [1, 2], "due": "2026-12-01"}\n```\nAnything else?',
+        '<think>{"title": 1}, or {"a": {"b": 2}}?</think>{"title": "It", "numbers": [1, 2], "due": "2026-12-01"} {}',
         'Of {these}, I say: {"title": "It", "numbers": [1, 2], "due": "2026-12-01"}',
     ],
 )
