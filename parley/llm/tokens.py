@@ -1,8 +1,8 @@
 """How many tokens a text has, about. Pure.
 
-Every model has its own tokenizer, and most are not to be had here. So this counts too much on purpose in most languages,
-since what is said to fit must fit; in a few it is up to a twentieth too little. (docs/language-models.md has what was
-measured.)
+Every model has its own tokenizer, and most are not to be had here. So this counts too much on purpose in most
+languages, since what is said to fit must fit; in a few it is up to a twentieth too little. (docs/language-models.md has
+what was measured.)
 """
 
 import math
