@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from celery import Celery, signals
 from celery.worker import state
+from celery.worker.consumer import consumer
 from kombu.entity import Queue
 
 from batch.brokers import HOLD_S, Broker, broker_of
@@ -93,6 +94,14 @@ def _log_as_parley_does(**_: Any) -> None:
     configure(settings, "batch")
     for each in ("celery.worker.strategy", "celery.app.trace"):  # two lines a message
         logging.getLogger(each).setLevel(logging.WARNING)
+    logging.getLogger(consumer.__name__).addFilter(_lost_broker_is_a_warning)
+
+
+def _lost_broker_is_a_warning(record: logging.LogRecord) -> bool:
+    """Celery calls it an error; it tries again for ever, and Parley warns of whatever is away and comes back."""
+    if record.msg == consumer.CONNECTION_ERROR:
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
 
 
 def _open(sender: str, instance: Any, **_: Any) -> None:
