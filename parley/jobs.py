@@ -154,16 +154,19 @@ class Outlook:
     remaining_s: float | None
 
 
+_WEIGHTS: Mapping[Kind, float] = {"stt": 8, "llm": 3, "index": 1, "notify": 0.2}
+"""What a step counts for in the percentage: about what it takes. By measured rates, which change while a job runs, the
+percentage would go back."""
 _TRUSTED_PROGRESS = 0.1
 """From here on a run's own pace says more than the average of others."""
 
 
 def outlook(job: Job, rates: Mapping[str, Rate]) -> Outlook:
-    """How far `job` is, by measured `rates` of each step's name. Only a job that succeeded is at 100 percent."""
+    """How far `job` is, and by measured `rates` of each step's name what is left. Only one that succeeded is at 100."""
     expected = [_expected_s(step, job, rates) for step in job.steps]
-    shares = _shares(expected)
-    done = sum(share * _progress(step) for step, share in zip(job.steps, shares, strict=True))
-    percent = 100 if job.state == "succeeded" else min(99, int(100 * done / sum(shares)))
+    done = sum(_WEIGHTS[step.kind] * _progress(step) for step in job.steps)
+    whole = sum(_WEIGHTS[step.kind] for step in job.steps)
+    percent = 100 if job.state == "succeeded" else min(99, int(100 * done / whole))
     current = job.current
     return Outlook(
         percent,
@@ -180,13 +183,6 @@ def _expected_s(step: Step, job: Job, rates: Mapping[str, Rate]) -> float | None
     if rate.per_audio_s is None or job.samples is None:
         return rate.mean_s
     return rate.per_audio_s * job.samples / SAMPLE_RATE
-
-
-def _shares(expected: list[float | None]) -> list[float]:
-    """Each step's share of the whole; one that was never measured counts as the average of those that were."""
-    known = [max(seconds, 0.001) for seconds in expected if seconds is not None]
-    average = sum(known) / len(known) if known else 1.0
-    return [average if seconds is None else max(seconds, 0.001) for seconds in expected]
 
 
 def _progress(step: Step) -> float:

@@ -29,7 +29,9 @@ async def opened(server: RunningServer, **start: Any) -> tuple[ClientConnection,
     url = server.base_url.replace("http", "ws", 1) + "/ws/s2t"
     connection = await connect(url, compression=None, max_size=None)
     await connection.send(json.dumps(START | start))
-    return connection, Heard([wire.parse_server_message(str(await connection.recv()))])
+    first = wire.parse_server_message(str(await connection.recv()))
+    assert isinstance(first, wire.Ready), first
+    return connection, Heard([first])
 
 
 def ready_of(heard: Heard) -> wire.Ready:

@@ -275,7 +275,7 @@ def test_an_engine_that_dies_again_and_again_is_given_up_with_its_last_words(use
     assert result.stdout == ""
     assert "Engine failed 5 times within 120 s; the last time it ended with status 1." in result.stderr
     assert result.stderr.rstrip().endswith("the engine says why it cannot go on")
-    assert events(used)[-1] == "gateway stopped"
+    assert "gateway stopped" in events(used)
     assert not (used / "run.json").exists()
 
 

@@ -8,19 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.audio import SAMPLE_RATE
-from parley.jobs import Job, JobState, Rate, Step, StepState, outlook
+from parley.jobs import KINDS, Job, JobState, Kind, Rate, Step, StepState, outlook
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RATES = {"transcribe": Rate(mean_s=90, per_audio_s=0.1), "summarise": Rate(mean_s=20)}
 
 
 def step(
-    name: str, state: StepState, progress: float = 0.0, *, began_s_ago: float = 0.0, due_in_s: float = 0.0
+    name: str,
+    state: StepState,
+    progress: float = 0.0,
+    *,
+    kind: Kind = "stt",
+    began_s_ago: float = 0.0,
+    due_in_s: float = 0.0,
 ) -> Step:
     return Step(
         id=1,
         name=name,
-        kind="stt",
+        kind=kind,
         state=state,
         attempt=1,
         worker=None,
@@ -55,23 +61,18 @@ def job(state: JobState, *steps: Step, audio_s: float | None = 600, delayed: str
     )
 
 
-def test_steps_weigh_what_they_take() -> None:
-    found = outlook(job("queued", step("transcribe", "succeeded"), step("summarise", "queued")), RATES)
-    assert (found.percent, found.step, found.stage, found.remaining_s) == (75, "summarise", "decoding", 20)
+def test_steps_weigh_by_their_kind() -> None:
+    found = outlook(job("queued", step("transcribe", "succeeded"), step("summarise", "queued", kind="llm")), RATES)
+    assert (found.percent, found.step, found.stage, found.remaining_s) == (72, "summarise", "decoding", 20)
 
 
 def test_a_step_without_audio_takes_its_average() -> None:
     assert outlook(job("queued", step("transcribe", "queued"), audio_s=None), RATES).remaining_s == 90
 
 
-def test_a_step_that_was_never_measured_weighs_the_average_and_leaves_the_rest_unknown() -> None:
+def test_a_step_that_was_never_measured_leaves_the_rest_unknown() -> None:
     found = outlook(job("running", step("transcribe", "succeeded"), step("new", "running")), RATES)
     assert (found.percent, found.remaining_s) == (50, None)
-
-
-def test_with_nothing_measured_steps_weigh_the_same() -> None:
-    steps = [step(name, "succeeded" if name == "a" else "pending") for name in "abcd"]
-    assert outlook(job("queued", *steps), {}).percent == 25
 
 
 @pytest.mark.parametrize(("progress", "remaining_s"), [(0.05, 57 + 20), (0.25, 90 + 20), (0.5, 30 + 20)])
@@ -106,11 +107,13 @@ def test_only_a_job_that_succeeded_is_at_a_hundred() -> None:
 @given(
     progress=st.lists(st.floats(0, 1), min_size=2, max_size=5),
     more=st.floats(0, 1),
-    seconds=st.lists(st.floats(0, 1e6), min_size=5, max_size=5),
+    kinds=st.lists(st.sampled_from(KINDS), min_size=5, max_size=5),
+    measured=st.floats(0, 1e6),
 )
-def test_progress_never_takes_percent_back(progress: list[float], more: float, seconds: list[float]) -> None:
-    steps = [step(f"s{number}", "running", value) for number, value in enumerate(progress)]
-    rates = {f"s{number}": Rate(value) for number, value in enumerate(seconds)}
+def test_neither_progress_nor_what_is_measured_meanwhile_takes_percent_back(
+    progress: list[float], more: float, kinds: list[Kind], measured: float
+) -> None:
+    steps = [step(f"s{number}", "running", value, kind=kinds[number]) for number, value in enumerate(progress)]
     further = [replace(steps[0], progress=max(progress[0], more)), *steps[1:]]
-    before = outlook(job("running", *steps), rates).percent
-    assert 0 <= before <= outlook(job("running", *further), rates).percent <= 99
+    before = outlook(job("running", *steps), {}).percent
+    assert 0 <= before <= outlook(job("running", *further), {"s0": Rate(measured)}).percent <= 99
