@@ -50,7 +50,7 @@ class Sender:
         except Exception as error:  # each transport has errors of its own: whatever it is, the broker did not take it
             self._drop()
             raise BackendError(
-                f"The message broker does not answer: {error or type(error).__name__}.", code="broker_unavailable"
+                f"The message broker does not answer: {str(error) or type(error).__name__}.", code="broker_unavailable"
             ) from error
 
     def _connect(self) -> None:

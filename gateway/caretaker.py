@@ -5,6 +5,7 @@ Each gateway looks for them; the database gives each to one.
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from gateway.follow_up import finish
 from gateway.journal import Journal
@@ -24,6 +25,8 @@ _STEADY_S = 30.0
 """Seconds for which PostgreSQL must have answered without a break: while it was away, or this machine slept, no session
 could give a sign of life, and all look abandoned."""
 _TOUCH_EVERY_S = 10.0
+_PATIENCE_S = 300.0
+"""Seconds for one recording to get no further in: as long as a long window on a slow engine that others use too."""
 _AT_ONCE = 4
 """Recordings that one gateway closes at the same time: a crowd that was cut off is written down in minutes, and who
 speaks is not held up."""
@@ -39,29 +42,32 @@ class Caretaker:
         self._steady = Steady(gap_s=2 * _LOOK_EVERY_S)
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._for_ever(self._look))
+            for _ in range(_AT_ONCE):
+                tasks.create_task(self._for_ever(self._close_waiting))
+
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Again and again: what one recording comes to must keep neither the others nor the other tasks."""
         while True:
             try:
-                await self._upkeep.discard_empty(self._gateway.settings.resume_token_max_age_s)
-                async with asyncio.TaskGroup() as closing:
-                    for _ in range(_AT_ONCE):
-                        closing.create_task(self._close_waiting())
+                await work()
             except BackendError as error:
-                self._away(error)
+                self._steady.broke()
+                _log.warning("not looked for abandoned recordings", error=error.message)
+            except Exception:  # noqa: BLE001 — the outer edge
+                _log.exception("abandoned recordings not looked after")
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _look(self) -> None:
+        """Removes what has been empty for long; and with that sees that PostgreSQL answers."""
+        await self._upkeep.discard_empty(self._gateway.settings.resume_token_max_age_s)
+        self._steady.lasted_s(time.time())
 
     async def _close_waiting(self) -> None:
         """Closes one after the other, until there is none."""
-        try:
-            while self._steady.lasted_s(time.time()) >= _STEADY_S and await self.close_one():
-                pass
-        except BackendError as error:
-            self._away(error)
-        except Exception:  # noqa: BLE001 — the outer edge: one recording must not keep the others
-            _log.exception("abandoned recording not closed")
-
-    def _away(self, error: BackendError) -> None:
-        self._steady.broke()
-        _log.warning("not looked for abandoned recordings", error=error.message)
+        while self._steady.lasted_s(time.time()) >= _STEADY_S and await self.close_one():
+            pass
 
     async def close_one(self) -> bool:
         """Closes the one that was abandoned first; False where there is none, or no engine to write its words."""
@@ -117,11 +123,9 @@ class _Closing:
         if not self._writer.samples:  # its client may hold all of it, and come back
             await self._writer.finish("interrupted")
             return
-        await self._transcriber.open(is_new=False)
-        self._transcriber.finish()
         async with background(outcome_of(self._touch())):
             try:
-                await self._transcriber.run()
+                await self._write_words()
             except ParleyError as error:
                 if error.retryable or isinstance(error, Superseded | NotFound):
                     raise
@@ -129,6 +133,20 @@ class _Closing:
         state: RecordingState = "finished" if self._writer.stopped else "interrupted"
         await insist(lambda: finish(self._gateway, self._writer, state), self)
         await self._publish("updated")
+
+    async def _write_words(self) -> None:
+        """Raises BackendError where it gets no further: another attempt is made later, behind the others' turn."""
+        await self._transcriber.open(is_new=False)
+        self._transcriber.finish()
+        async with background(self._transcriber.run()) as writing:
+            progress = -1
+            while not writing.done():
+                if self._transcriber.progress == progress:
+                    message = f"Its words got no further for {_PATIENCE_S:g} s."
+                    raise BackendError(message, code="closing_stuck")
+                progress = self._transcriber.progress
+                await asyncio.wait([writing], timeout=_PATIENCE_S)
+            writing.result()
 
     async def _touch(self) -> None:
         while True:

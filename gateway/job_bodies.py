@@ -1,6 +1,6 @@
 """Jobs as the REST API shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -21,6 +21,8 @@ from parley.jobs import (
     outlook,
 )
 from parley.store.jobs import step_rates
+from parley.store.webhooks import Webhooks
+from parley.webhooks import DeliveryState
 
 _MODEL = ConfigDict(frozen=True, populate_by_name=True)
 _TOLD: frozenset[JobState] = frozenset({"waiting", "failed", "dead"})
@@ -91,7 +93,7 @@ class StepBody(BaseModel):
 
 class JobBody(BaseModel):
     """A job. `delayed` says what it needs is away; `remaining_s` is null where it is not known; `error` is why it
-    waits, failed, or is dead."""
+    waits, failed, or is dead; `webhooks` counts the deliveries that tell of it, by their state."""
 
     model_config = _MODEL
     id: str
@@ -109,10 +111,11 @@ class JobBody(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     error: JobErrorBody | None
+    webhooks: Mapping[DeliveryState, int]
     steps: list[StepBody]
 
     @classmethod
-    def of(cls, job: Job, ahead: Outlook) -> Self:
+    def of(cls, job: Job, ahead: Outlook, webhooks: Mapping[DeliveryState, int]) -> Self:
         error = job.current.error if job.current and job.state in _TOLD else None
         return cls(
             id=job.id,
@@ -130,6 +133,7 @@ class JobBody(BaseModel):
             started_at=job.started_at,
             finished_at=job.finished_at,
             error=JobErrorBody.of(error) if error else None,
+            webhooks=webhooks,
             steps=[StepBody.of(step) for step in job.steps],
         )
 
@@ -143,7 +147,9 @@ class JobPage(BaseModel):
 
 
 async def bodies_of(pool: asyncpg.Pool, jobs: Sequence[Job]) -> list[JobBody]:
-    """The bodies of `jobs`, how far each is and what is left of it by what its steps took of late."""
-    names = {name for job in jobs for name in job.pipeline}
-    rates = await step_rates(pool, sorted(names)) if names else {}
-    return [JobBody.of(job, outlook(job, rates)) for job in jobs]
+    """The bodies of one owner's `jobs`, how far each is and what is left of it by what its steps took of late."""
+    if not jobs:
+        return []
+    rates = await step_rates(pool, sorted({name for job in jobs for name in job.pipeline}))
+    deliveries = await Webhooks(pool, jobs[0].owner).counts(job.id for job in jobs)
+    return [JobBody.of(job, outlook(job, rates), deliveries.get(job.id, {})) for job in jobs]

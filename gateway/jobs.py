@@ -133,7 +133,7 @@ async def delete_job(request: Request) -> Response:
     """Deletes a job and all that its steps said, at any moment. Its recording stays."""
     job = await _jobs(request).get(_id(request))
     await _jobs(request).delete(job.id)
-    await _gateway(request).events.publish_job(owner_of(request), deleted_event(job))
+    await _gateway(request).events.publish_jobs(owner_of(request), [deleted_event(job)])
     return Response(status_code=204)
 
 

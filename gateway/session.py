@@ -7,13 +7,12 @@ How it ends:
 
     stop                              every final is written, the recording is finished, `closed`
     bad audio                         the same, but the recording is interrupted, and the client is told why
-    client gone or silent, going away the recording stays open: whoever resumes it goes on with the open segment
+    anything else, the client gone    the recording stays open: whoever resumes it goes on with the open segment
     taken over, deleted               at once; another session has the recording, or nobody
 """
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
@@ -24,22 +23,21 @@ from gateway.follow_up import finish
 from gateway.journal import Journal
 from gateway.outbox import ClientStalled, Outbox
 from gateway.reception import ClientGone, ClientSilent, Reception, error_message
-from gateway.sessions import GoingAway
 from gateway.transcriber import Transcriber
 from gateway.transcription import insist
 from gateway.watchdog import NoWords
 from gateway.wiring import Gateway
 from parley import metrics, wire
 from parley.audio import StreamDecoder, resume_point
-from parley.errors import ClientError, EngineError, NotFound, ParleyError
+from parley.errors import BackendError, ClientError, EngineError, NotFound, ParleyError
 from parley.logs import bind, get_logger
 from parley.store import RecordingWriter, Superseded
 from parley.tasks import background, outcome_of
 from parley.transcript import RecordingState, Segment, samples_to_ms
 
-_SIGN_EVERY_S = 2.5
+_SIGN_EVERY_S = 2.0
 """Seconds without a message to the client after which it is told that the session lives; it is promised one every 5."""
-_SIGNS_PER_TOUCH = 4
+_TOUCH_EVERY_S = 10.0
 _LEAVE_S = 5.0
 """Seconds for what is under way when the client is gone; whoever resumes does the rest again."""
 _log = get_logger(__name__)
@@ -108,6 +106,10 @@ class LiveSession:
     @property
     def recording_id(self) -> str:
         return self._writer.recording_id
+
+    @property
+    def fence(self) -> int:
+        return self._writer.fence
 
     @classmethod
     async def open(cls, gateway: Gateway, websocket: WebSocket, start: wire.Start, owner: str) -> "LiveSession":
@@ -188,7 +190,8 @@ class LiveSession:
             journal = await begin(outcome_of(self._journal.run()))
             words = await begin(outcome_of(self._transcriber.run()))
             ordered = await begin(self._await_orders())
-            watches = [await begin(watch) for watch in (self._reception.watch_idle(), outcome_of(self._watch_over()))]
+            looking_after = self._reception.watch_idle(), outcome_of(self._give_signs()), outcome_of(self._keep())
+            watches = [await begin(watch) for watch in looking_after]
             await self._publish("updated" if self._journal.durable else "created")
             error = await self._receive_unless(sending, journal, words, ordered, *watches)
             error = await self._end(error, _UnderWay(journal, words, ordered))
@@ -212,15 +215,33 @@ class LiveSession:
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
 
-    async def _watch_over(self) -> None:
-        """Says now and then that the session lives: to the client, and to whoever looks for abandoned recordings."""
-        for tick in itertools.count(1):
+    async def _give_signs(self) -> None:
+        """Says to the client now and then that the session lives."""
+        while True:
             sent = self._outbox.sent
             await asyncio.sleep(_SIGN_EVERY_S)
             if self._outbox.sent == sent:
                 self._outbox.post(wire.Pong())
-            if tick % _SIGNS_PER_TOUCH == 0:
-                await insist(self._writer.touch, self)
+
+    async def _keep(self) -> None:
+        """Says now and then, to whoever looks for abandoned recordings, that this one is not.
+
+        Raises BackendError where nobody could be told for so long that another gateway may soon take it for abandoned:
+        the client, told in time, connects again and has the recording, in place of losing it to the caretaker.
+        """
+        loop = asyncio.get_running_loop()
+        kept_at = loop.time()
+        while True:
+            await asyncio.sleep(_TOUCH_EVERY_S)
+            try:
+                await self._writer.touch()
+            except BackendError as error:
+                self.on_trouble(error)
+                if loop.time() - kept_at > self._settings.abandoned_after_s / 2:
+                    raise
+            else:
+                kept_at = loop.time()
+                self.on_recovery("database_unavailable")
 
     async def _await_orders(self) -> ParleyError:
         return await asyncio.shield(self._ordered)
@@ -300,10 +321,9 @@ class LiveSession:
             error = failure
         if error is None:
             return None
-        if isinstance(error, GoingAway | _Away):
+        if not isinstance(error, Superseded | NotFound):
             await self._leave(under_way, wait_for_words=isinstance(error, _Away))
-        elif isinstance(error, EngineError) and not error.retryable:
-            await self._leave(under_way, wait_for_words=False)
+        if isinstance(error, EngineError) and not error.retryable:
             await outcome_of(self._close_recording("interrupted"))
         if was_stopped and under_way.is_durable:
             await self._note_stop()

@@ -25,6 +25,9 @@ class Session(Protocol):
     @property
     def recording_id(self) -> str: ...
 
+    @property
+    def fence(self) -> int: ...
+
     def end(self, error: ParleyError) -> None:
         """Asks the session to end because of `error`."""
 
@@ -44,10 +47,16 @@ class Sessions:
             raise GoingAway
 
     def add(self, session: Session) -> None:
-        """Tells whoever had the recording here that it goes on elsewhere. Raises GoingAway where this gateway stops."""
+        """Tells whoever had the recording here that it goes on elsewhere.
+
+        Raises GoingAway where this gateway stops, Superseded where a newer one has the recording already.
+        """
         self.check_open()
-        if (older := self._sessions.get(session.recording_id)) is not None:
-            older.end(Superseded("This recording goes on in another session."))
+        if (other := self._sessions.get(session.recording_id)) is not None:
+            superseded = Superseded("This recording goes on in another session.")
+            if other.fence > session.fence:
+                raise superseded
+            other.end(superseded)
         self._sessions[session.recording_id] = session
         self._none_left.clear()
         metrics.SESSIONS_OPEN.set(len(self._sessions))

@@ -211,7 +211,7 @@ class FolderWriter:
         await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _put(self, path: Path, data: _Pieces | BinaryIO) -> None:
-        changed = _make_directory(path.parent)
+        _make_directory(path.parent)
         temporary = path.with_name(f"{path.name}.{token_hex(4)}{TEMPORARY}")
         try:
             with temporary.open("xb", buffering=0) as file:
@@ -221,7 +221,7 @@ class FolderWriter:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync({path.parent, *changed})
+        _sync({path.parent})
 
     def _copy(self, path: Path, other: Path) -> None:
         with path.open("rb") as file:
@@ -249,13 +249,12 @@ def _write(file: BinaryIO, data: _Pieces | BinaryIO) -> None:
             raise OSError(f"only {written} of {wanted} bytes could be written")
 
 
-def _make_directory(directory: Path) -> list[Path]:
-    """Makes a directory and those above it that are missing; the directories that now have an entry more."""
-    if directory.exists():
-        return []
-    changed = [*_make_directory(directory.parent), directory.parent]
-    directory.mkdir(exist_ok=True)
-    return changed
+def _make_directory(directory: Path) -> None:
+    """Makes a directory and those above it that are missing, durably: what fails after it finds them there again."""
+    if not directory.exists():
+        _make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        _sync({directory.parent})
 
 
 def _sync(directories: set[Path]) -> None:

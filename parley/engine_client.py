@@ -24,6 +24,8 @@ _BLOCK = SAMPLE_RATE // 2
 _BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
 _STEADY_S = 5.0
 """A connection that held for so long begins the back-off anew."""
+_LOSSES_IN_COMPANY = 2
+"""After so many losses in a row segments go one by one, so that what breaks an engine is known from what only waits."""
 _MOST_ATTEMPTS = 5
 _MOST_UNSENT = 2**16
 """Bytes that wait for a connection at most; over `websockets`' own limit, from which on `drain` waits."""
@@ -42,7 +44,7 @@ class _Open:
     committed: str = ""
     revisions: int = 0
     attempts: int = 0
-    """Connections on which it was begun."""
+    """Connections on which it was begun as the oldest without a final: those whose loss it may be to blame for."""
 
 
 @dataclass(slots=True)
@@ -86,12 +88,19 @@ class _Sender:
     """What one connection was sent of the open segments: the cursors hold for this connection only."""
 
     def __init__(
-        self, connection: ClientConnection, segments: Mapping[int, _Open], audio: Callable[[int, int], Samples]
+        self,
+        connection: ClientConnection,
+        segments: Mapping[int, _Open],
+        audio: Callable[[int, int], Samples],
+        *,
+        one_by_one: bool,
     ) -> None:
+        """`one_by_one`: a segment is sent only when the one before it has its final."""
         self._connection = connection
         self._protocol = connection.protocol
         self._segments = segments
         self._audio = audio
+        self._one_by_one = one_by_one
         self._cursors: dict[int, _Cursor] = {}
         self._room = 0
 
@@ -110,11 +119,13 @@ class _Sender:
         return done
 
     def _send_segments(self) -> bool:
-        for segment in self._segments.values():
+        for index, segment in enumerate(self._segments.values()):
             cursor = self._cursors.setdefault(segment.number, _Cursor(segment.start))
+            if index == 0 and not cursor.begun:
+                segment.attempts += 1
             if not cursor.ended and not self._send_segment(segment, cursor):
                 return False
-            if segment.end is None:
+            if segment.end is None or self._one_by_one:
                 break
         return True
 
@@ -122,7 +133,6 @@ class _Sender:
         number = segment.number
         if not cursor.begun:
             cursor.begun = True
-            segment.attempts += 1
             self._say(engine_wire.Begin(segment=number))
         if not self._send_audio(segment, cursor):
             return False
@@ -176,6 +186,8 @@ class EngineStream:
         self._wake = asyncio.Event()
         self._sender: _Sender | None = None
         self._closing = False
+        self._losses = 0
+        """In a row, of connections that did not last."""
         self._stream: OpenedStream | None = None
         self._heard = False
 
@@ -245,7 +257,6 @@ class EngineStream:
 
         Raises EngineError where trying again is of no use: an engine that came back does not know the language.
         """
-        losses = 0
         try:
             while self._open or not self._closing:
                 began = float("inf")
@@ -259,11 +270,12 @@ class EngineStream:
                     if not error.retryable:
                         raise
                     lasted_s = asyncio.get_running_loop().time() - began
-                    losses = 0 if lasted_s > _STEADY_S else losses + 1
+                    self._losses = 0 if lasted_s > _STEADY_S else self._losses + 1
                     self._events.put_nowait(EngineAway(error.message))
-                    _log.warning("engine lost", error=error.message, open_segments=len(self._open), losses=losses)
+                    _log.warning("engine lost", error=error.message, open_segments=len(self._open), losses=self._losses)
                     self._give_up_poison()
-                    await asyncio.sleep(max(error.retry_after_s or 0.0, _BACKOFF_S[min(losses, len(_BACKOFF_S) - 1)]))
+                    backoff_s = _BACKOFF_S[min(self._losses, len(_BACKOFF_S) - 1)]
+                    await asyncio.sleep(max(error.retry_after_s or 0.0, backoff_s))
         finally:
             self._events.put_nowait(None)
             await self.disconnect()
@@ -305,14 +317,15 @@ class EngineStream:
         raise EngineError(f"The engine has said nothing for {self._silence_timeout_s:g} s.", code="engine_unavailable")
 
     def _give_up_poison(self) -> None:
-        """A segment that was there each time an engine was lost may be what breaks it: it ends empty and suspect."""
-        for segment in list(self._open.values()):
-            if segment.attempts >= _MOST_ATTEMPTS and segment.end is not None:
-                self._finish(segment, engine_wire.Final.nothing(segment.number))
+        """What was decoded each time that an engine was lost may be what breaks it: it ends empty and suspect."""
+        oldest = next(iter(self._open.values()), None)
+        if oldest is not None and oldest.attempts >= _MOST_ATTEMPTS and oldest.end is not None:
+            self._finish(oldest, engine_wire.Final.nothing(oldest.number))
 
     async def _send(self, connection: ClientConnection) -> None:
         """Sends what waits, and then whenever the connection takes more. Else it is sent as it comes, by `_push`."""
-        self._sender = _Sender(connection, self._open, self._audio)
+        one_by_one = self._losses >= _LOSSES_IN_COMPANY
+        self._sender = _Sender(connection, self._open, self._audio, one_by_one=one_by_one)
         try:
             while self._open or not self._closing:
                 self._wake.clear()

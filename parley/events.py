@@ -5,7 +5,7 @@ Events are a courtesy: with Redis away they are dropped (and that is logged), an
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,19 +43,23 @@ class Events:
 
     async def publish(self, owner: str, kind: str, recording_id: str) -> None:
         """Tells whoever watches that `kind` (created, updated, deleted) happened to a recording. Never waits long."""
-        await self._add(owner, "recording", {"recording_id": recording_id, "change": kind})
+        await self._add(owner, "recording", [{"recording_id": recording_id, "change": kind}])
 
-    async def publish_job(self, owner: str, data: Mapping[str, Any]) -> None:
-        """Tells whoever watches how a job is. Never waits long."""
-        await self._add(owner, "job", data)
+    async def publish_jobs(self, owner: str, jobs: Sequence[Mapping[str, Any]]) -> None:
+        """Tells whoever watches how each of some jobs is. Never waits long."""
+        await self._add(owner, "job", jobs)
 
-    async def _add(self, owner: str, topic: Topic, data: Mapping[str, Any]) -> None:
-        entry: Any = {"topic": topic, "data": json.dumps(data)}
+    async def _add(self, owner: str, topic: Topic, told: Sequence[Mapping[str, Any]]) -> None:
+        """All in one trip to Redis."""
         try:
-            async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
-                await self._redis.xadd(_key(owner), entry, maxlen=_KEPT, approximate=True)
+            async with asyncio.timeout(_PUBLISH_TIMEOUT_S), self._redis.pipeline(transaction=False) as trip:
+                for data in told:
+                    entry: Any = {"topic": topic, "data": json.dumps(data)}
+                    trip.xadd(_key(owner), entry, maxlen=_KEPT, approximate=True)
+                await trip.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            _log.warning("event dropped", topic=topic, error=str(error), **data)
+            for data in told:
+                _log.warning("event dropped", topic=topic, error=str(error), **data)
 
     async def follow(self, owner: str, last_id: str | None = None) -> AsyncIterator[Event | None]:
         """Events after `last_id` (or from now on), for ever; None now and then, when nothing came.

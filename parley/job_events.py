@@ -5,13 +5,14 @@ may be told as one. Nothing that goes wrong here fails anything.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
 import asyncpg
 
-from parley.errors import BackendError, NotFound
+from parley.errors import BackendError
 from parley.events import Events
 from parley.jobs import Job, Rate, outlook
 from parley.logs import get_logger
@@ -67,12 +68,19 @@ class JobEvents:
         while True:
             self._wake.clear()
             now = self._clock()
-            for key in [key for key, at in self._due.items() if at <= now]:
-                del self._due[key]
-                self._told[key] = now
-                await self.tell(*key)
+            for owner, job_ids in self._take_due(now).items():
+                await self.tell(owner, *job_ids)
             self._told = {key: at for key, at in self._told.items() if at > now - _PROGRESS_S}
             await self._sleep()
+
+    def _take_due(self, now: float) -> dict[str, list[str]]:
+        """The jobs of each owner of which something is to be told now."""
+        due = defaultdict[str, list[str]](list)
+        for owner, job_id in [key for key, at in self._due.items() if at <= now]:
+            del self._due[owner, job_id]
+            self._told[owner, job_id] = now
+            due[owner].append(job_id)
+        return due
 
     async def _sleep(self) -> None:
         """Until something is due or something new is said."""
@@ -83,19 +91,19 @@ class JobEvents:
         except TimeoutError:
             pass
 
-    async def tell(self, owner: str, job_id: str) -> None:
-        """How the job is, now. A job that is gone is told of by whoever deleted it."""
+    async def tell(self, owner: str, *job_ids: str) -> None:
+        """How the jobs are, now. One that is gone is told of by whoever deleted it."""
         try:
-            job = await Jobs(self._pool, owner).get(job_id)
-            await self._events.publish_job(owner, job_event(job, await self._known_rates(job)))
-        except NotFound:
-            pass
+            jobs = await Jobs(self._pool, owner).several(job_ids)
+            rates = await self._known_rates({name for job in jobs for name in job.pipeline})
         except BackendError as error:
-            _log.warning("event dropped", job=job_id, error=error.message)
+            _log.warning("event dropped", jobs=job_ids, error=error.message)
+            return
+        await self._events.publish_jobs(owner, [job_event(job, rates) for job in jobs])
 
-    async def _known_rates(self, job: Job) -> Mapping[str, Rate]:
+    async def _known_rates(self, names: Iterable[str]) -> Mapping[str, Rate]:
         if self._clock() - self._rates_at > _RATES_S:
             self._rates, self._rates_at = {}, self._clock()
-        if missing := [name for name in job.pipeline if name not in self._rates]:
+        if missing := [name for name in names if name not in self._rates]:
             self._rates |= {**dict.fromkeys(missing), **await step_rates(self._pool, missing)}
         return {name: rate for name, rate in self._rates.items() if rate is not None}

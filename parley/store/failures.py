@@ -35,5 +35,7 @@ def backend_errors(what: str) -> Iterator[None]:
         asyncpg.OperatorInterventionError,
         asyncpg.PostgresSystemError,
         asyncpg.InvalidCatalogNameError,
+        asyncpg.ReadOnlySQLTransactionError,  # a replica, until it is promoted
+        asyncpg.TransactionRollbackError,  # a deadlock, among others: the same again may succeed
     ) as error:
-        raise BackendError(f"{what}: {error or type(error).__name__}.", code="database_unavailable") from error
+        raise BackendError(f"{what}: {str(error) or type(error).__name__}.", code="database_unavailable") from error

@@ -108,12 +108,16 @@ class Jobs:
 
     async def get(self, job_id: str) -> Job:
         """Raises NotFound, also for another owner's."""
+        if not (found := await self.several([job_id])):
+            raise _no_job(job_id)
+        return found[0]
+
+    async def several(self, job_ids: Iterable[str]) -> list[Job]:
+        """Those of them that are there, in any order. Raises NotFound for what is no job's id."""
+        ids = [_job_uuid(job_id) for job_id in job_ids]
         async with self._snapshot() as connection:
-            row = await _queries.get_job(connection, owner=self._owner, id=_job_uuid(job_id))
-            if row is None:
-                raise _no_job(job_id)
-            [job] = await self._with_steps(connection, [row])
-            return job
+            rows = _queries.get_jobs(connection, owner=self._owner, ids=ids)
+            return await self._with_steps(connection, [row async for row in rows])
 
     async def page(
         self,

@@ -28,10 +28,10 @@ WHERE owner = :owner
 ORDER BY same_request DESC NULLS LAST
 LIMIT 1;
 
--- name: get_job^
+-- name: get_jobs
 SELECT j.*, r.samples, now() AS now
 FROM jobs j LEFT JOIN recordings r ON r.id = j.recording_id
-WHERE j.id = :id AND j.owner = :owner;
+WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.owner = :owner;
 
 -- name: list_jobs
 SELECT j.*, r.samples, now() AS now

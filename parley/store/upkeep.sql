@@ -34,7 +34,8 @@ RETURNING owner, id, fence, compact_attempt, samples;
 -- name: hold_claim$
 -- Locks the recording if the claim still holds: nobody came back to it, nobody else makes another attempt.
 SELECT id FROM recordings
-WHERE id = :id AND fence = :fence AND compact_attempt = :attempt AND state <> 'recording' FOR UPDATE;
+WHERE id = :id AND fence = :fence AND compact_attempt = :attempt AND state NOT IN ('recording', 'processing')
+FOR UPDATE;
 
 -- name: claimed_parts
 SELECT start_sample, end_sample, blob_key, ends_segment FROM audio_parts
@@ -49,4 +50,4 @@ VALUES (:id, :start_sample, :end_sample, :blob_key, :ends_segment);
 
 -- name: mark_compacted!
 UPDATE recordings SET compacted_fence = fence, compact_attempt = 0, compact_after = now()
-WHERE id = :id AND fence = :fence AND compact_attempt = :attempt AND state <> 'recording';
+WHERE id = :id AND fence = :fence AND compact_attempt = :attempt AND state NOT IN ('recording', 'processing');

@@ -70,4 +70,4 @@ UPDATE recordings SET stopped = true WHERE id = :id AND owner = :owner AND fence
 UPDATE recordings SET state = :state WHERE id = :id AND owner = :owner AND fence = :fence RETURNING id;
 
 -- name: discard_recording$
-DELETE FROM recordings WHERE id = :id AND owner = :owner AND fence = :fence RETURNING id;
+DELETE FROM recordings WHERE id = :id AND owner = :owner AND fence = :fence AND samples = 0 RETURNING id;

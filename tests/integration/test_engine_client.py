@@ -148,6 +148,35 @@ async def test_a_segment_that_breaks_every_engine_ends_empty_and_suspect() -> No
     assert [(one.number, one.text, one.suspect) for one in finals] == [(0, "", True), (1, "fine", False)]
 
 
+async def test_of_many_segments_only_the_one_that_breaks_every_engine_ends_empty() -> None:
+    async def breaks_at_2(engine: Conversation) -> None:
+        """Takes all that is sent, decodes in order, as an engine does, and dies of segment 2."""
+        ended = asyncio.Queue[int]()
+
+        async def decode() -> None:
+            while (number := await ended.get()) != 2:
+                await engine.say(final(number, f"said {number}"))
+            await engine.lose()
+
+        async with background(decode()):
+            while True:
+                if isinstance(message := await engine.next(), ew.End):
+                    ended.put_nowait(message.segment)
+
+    async with scripted_engine(*[breaks_at_2] * 8) as url, stream(url) as it:
+        await it.connect()
+        for number in range(6):
+            it.begin(number, 1_000 * number)
+            it.end(number, 1_000 * number + 900)
+        it.close()
+        async with background(it.run()), asyncio.timeout(60):
+            finals = [event async for event in it.events() if isinstance(event, Segment)]
+    assert [(one.number, one.text) for one in finals] == [
+        (number, "" if number == 2 else f"said {number}") for number in range(6)
+    ]
+    assert [one.number for one in finals if one.suspect] == [2]
+
+
 async def test_a_segment_that_could_not_be_decoded_ends_empty_and_suspect() -> None:
     async def script(engine: Conversation) -> None:
         while not isinstance(await engine.next(), ew.End):

@@ -1,6 +1,7 @@
 """Parts that die in the middle of a session: the audio is whole, every word comes once, and the client is told."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,11 +14,13 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from parley import wire
 from parley.embedded.server import RunningServer, running_server
 from tests.conftest import CLIPS, MINI_WHISPER
 from tests.integration.live import chunked, converse, samples_of, speak_while
+from tests.integration.test_resume import SPEECH, opened, ready_of
 
 CLIP = CLIPS[11]
 LONG = np.concatenate([samples_of(CLIP)] * 3)
@@ -136,3 +139,27 @@ def test_a_gateway_without_its_settings_says_which_in_one_line(tmp_path: Path) -
     )
     assert failed.returncode == 3
     assert "parley: PARLEY_DATABASE_URL is not set" in failed.stderr.splitlines()[-1]
+
+
+async def test_while_the_database_hangs_a_session_gives_signs_and_goes_elsewhere_before_it_looks_abandoned() -> None:
+    env = {"PARLEY_ENGINE__MODEL": str(MINI_WHISPER), "PARLEY_GATEWAY__ABANDONED_AFTER_S": "30"}
+    with running_server(env=env) as server:
+        connection, heard = await opened(server)
+        await connection.send(SPEECH[:16_000].tobytes())
+        hanging = psutil.Process(server.pid("postgres"))
+        family = [hanging, *hanging.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        try:
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    message = await asyncio.wait_for(connection.recv(), 5)  # as it is promised
+                    heard.messages.append(wire.parse_server_message(str(message)))
+        finally:
+            for process in family:
+                process.resume()
+        assert set(heard.error_codes) == {"database_unavailable"}
+        assert connection.close_code == 1013
+        resumed, more = await opened(server, resume=ready_of(heard).resume_token)
+        assert ready_of(more).next_sample <= 16_000
+        await resumed.close()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.job_bodies import bodies_of
 from parley.embedded.server import RunningServer, running_server
 from parley.jobs import PlannedStep
 from parley.store.jobs import enqueue
@@ -37,4 +38,6 @@ async def test_a_worker_runs_notify_and_tells_while_another_receiver_hangs(worke
         [told] = taker.told
         verify(webhook.secret, told.headers["parley-signature"], told.body)
         assert (told.json["type"], told.json["job"]["id"]) == ("job.succeeded", job_id)
+        [body] = await bodies_of(pool, [job])
+        assert body.webhooks == {"delivered": 1, "pending": 1}
         await pool.execute("DELETE FROM webhooks")

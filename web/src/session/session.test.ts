@@ -567,6 +567,22 @@ describe("with storage", () => {
     expect(session.snapshot()).toMatchObject({ phase: "live", capturedMs: 4001 });
   });
 
+  test("where the server has more than this device remembers, what is said now still reaches it from its beginning", async () => {
+    const held = await died(2, SECOND);
+    const { session, socket, sockets, say } = page({ spool, locks, sampleRate: SECOND });
+    await session.resume(held, true);
+    expect(sockets.length).toBe(1);
+    say(7, 8, 9);
+    socket().isReady(wire(10 * SECOND));
+    await vi.waitFor(() => expect(socket().audio).toEqual([7, 8, 9]));
+    expect(session.snapshot()).toMatchObject({ phase: "live", capturedMs: 10_001 });
+    socket().drops();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(sockets.length).toBe(2);
+    socket().isReady(wire(10 * SECOND + 1));
+    await vi.waitFor(() => expect(socket().audio).toEqual([8, 9]));
+  });
+
   test("a recording that never reached the server becomes one", async () => {
     const held = await died(2, 0, false);
     expect(held.recordingId).toBeNull();

@@ -79,6 +79,8 @@ interface Run {
   connection: Connection | null;
   /** While the connection is ready. */
   sender: Sender | null;
+  /** Where new speech begins in a recording that goes on, until the server has said what it has of it. */
+  newFrom: number | null;
   /** The last sample is in the ring. */
   complete: boolean;
   failures: number;
@@ -187,6 +189,7 @@ export class LiveSession {
       writer: null,
       connection: null,
       sender: null,
+      newFrom: null,
       complete: false,
       failures: 0,
       retry: undefined,
@@ -214,7 +217,10 @@ export class LiveSession {
       }
       run.held.sampleRate = microphone.sampleRate;
       run.ring ??= new AudioRing(microphone.sampleRate);
-      if (before) run.ring.push(new Int16Array(JOIN_S * before.sampleRate));
+      if (before) {
+        run.ring.push(new Int16Array(JOIN_S * before.sampleRate));
+        run.newFrom = run.ring.end;
+      }
       run.microphone = microphone;
       early.forEach((chunk) => this.#captured(run, chunk));
     } catch (error) {
@@ -381,7 +387,8 @@ export class LiveSession {
   #ready(run: Run, { recording_id, resume_token, next_sample }: Ready): void {
     const { connection, ring } = run;
     if (!connection || !ring) return;
-    const { position, origin, missing } = sendFrom({ ...run.held, to: ring.end }, next_sample);
+    const { position, origin, missing } = sendFrom({ ...run.held, to: run.newFrom ?? ring.end }, next_sample);
+    run.newFrom = null;
     this.#note(run, { recordingId: recording_id, resumeToken: resume_token, origin });
     if (missing > 0) this.#missing(run, missing);
     this.#dispatch({ type: "captured", ms: lengthMs(run.held, ring.end) });
