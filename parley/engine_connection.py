@@ -124,7 +124,7 @@ def parse(text: str | bytes) -> engine_wire.EngineMessage:
 
 
 def error_of(message: engine_wire.Error) -> EngineError | AtCapacity:
-    """The error that an engine told of."""
-    if message.retry_after_s is not None:
+    """The error that an engine told of. One that is not ready yet is not full: it counts as if it were not there."""
+    if message.code == AtCapacity.code and message.retry_after_s is not None:
         return AtCapacity(message.message, retry_after_s=message.retry_after_s)
     return EngineError(message.message, code=message.code, retryable=message.retryable)

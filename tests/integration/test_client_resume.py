@@ -1,6 +1,7 @@
 """The Python client and real gateways: whatever is cut or killed, the recording is as if nothing had happened."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
@@ -157,9 +158,20 @@ async def test_a_gateway_that_is_killed_or_stopped_is_replaced_by_the_other(
         os.kill(pair.pid("gateway"), number)
 
     urls = [pair.places["gateway"], pair.places["gateway-2"]]
+    await _serves(urls[0])
     disturbed = await talk(urls, disturbances={45: end})
     assert len(disturbed.resumed) >= 1
     await assert_alike(urls[1], disturbed, await undisturbed.at())
+
+
+async def _serves(url: str) -> None:
+    """It may have been killed just now."""
+    async with httpx.AsyncClient(base_url=url) as client, asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get("/readyz")).status_code == 200:
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def test_without_any_gateway_the_client_holds_on_until_one_is_back(

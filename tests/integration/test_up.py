@@ -300,7 +300,7 @@ def test_a_second_signal_stops_by_force(used: Path) -> None:
 def test_a_closed_terminal_stops_it(used: Path) -> None:
     with running_server(used, command=UP) as server:
         server.process.send_signal(signal.SIGHUP)
-        assert server.process.wait(15) == 0
+        assert server.process.wait(30) == 0
 
 
 def test_a_crash_of_everything_is_recovered_from(used: Path) -> None:
