@@ -82,9 +82,14 @@ async def until_found(http: httpx.AsyncClient, q: str, recording: str) -> dict[s
 
 async def test_a_hit_says_what_where_and_why(server: RunningServer, http: httpx.AsyncClient) -> None:
     recording = await spoken(server, "Good morning.", "The invoice for the bicycle is paid.", title="Accounts")
-    async with asyncio.timeout(90):  # one side may look before it is there, and the other after
-        while (hit := await until_found(http, "bicycle invoices", recording))["scores"]["words"] is None:
-            await asyncio.sleep(0.2)
+    hit: dict[str, Any] = {}
+
+    async def by_both_sides() -> bool:
+        """One side may look before it is there, and the other after."""
+        hit.update(await until_found(http, "bicycle invoices", recording))
+        return hit["scores"]["words"] is not None
+
+    await eventually(by_both_sides, 90)
     assert (hit["title"], hit["language"], hit["start_ms"], hit["end_ms"], hit["at_ms"]) == (
         *("Accounts", "en"),
         *(0, 8000, 4000),
