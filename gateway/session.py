@@ -339,7 +339,7 @@ class LiveSession:
 
     async def _drain(self, under_way: _UnderWay, state: RecordingState) -> ParleyError | None:
         """Finishes what is under way, closes the recording in `state` and says `closed`; or what kept it from that."""
-        if state == "finished" and (error := await outcome_of(self._reception.flush())) is not None:
+        if state == "finished" and (error := await self._flush(under_way)) is not None:
             return under_way.failure or error
         await self._journal.close()
         self._transcriber.finish()
@@ -350,6 +350,12 @@ class LiveSession:
             return error
         self._post_closed()
         return None
+
+    async def _flush(self, under_way: _UnderWay) -> ParleyError | None:
+        """What went wrong, or what was ordered while the journal had no room for the last samples."""
+        async with background(outcome_of(self._reception.flush())) as flushing:
+            await asyncio.wait([flushing, under_way.ordered], return_when=asyncio.FIRST_COMPLETED)
+            return flushing.result() if flushing.done() else under_way.ordered.result()
 
     async def _next_outcome(self, under_way: _UnderWay) -> bool:
         """Waits until something has come to its end or was achieved; False where nothing was, for too long."""
