@@ -20,7 +20,7 @@ from parley.jobs import (
     StepState,
     outlook,
 )
-from parley.store.jobs import step_rates
+from parley.store.jobs import StepRates
 from parley.store.webhooks import Webhooks
 from parley.webhooks import DeliveryState
 
@@ -146,10 +146,10 @@ class JobPage(BaseModel):
     next_cursor: str | None
 
 
-async def bodies_of(pool: asyncpg.Pool, jobs: Sequence[Job]) -> list[JobBody]:
+async def bodies_of(pool: asyncpg.Pool, step_rates: StepRates, jobs: Sequence[Job]) -> list[JobBody]:
     """The bodies of one owner's `jobs`, how far each is and what is left of it by what its steps took of late."""
     if not jobs:
         return []
-    rates = await step_rates(pool, sorted({name for job in jobs for name in job.pipeline}))
+    rates = await step_rates.of(name for job in jobs for name in job.pipeline)
     deliveries = await Webhooks(pool, jobs[0].owner).counts(job.id for job in jobs)
     return [JobBody.of(job, outlook(job, rates), deliveries.get(job.id, {})) for job in jobs]

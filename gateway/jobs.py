@@ -1,6 +1,6 @@
 """REST for jobs: make, list, get, cancel, delete; dead letters replayed or discarded. Each handler is a few lines."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from gateway.job_events import deleted_event
 from gateway.openapi import ErrorBody, body_of, describe, query_of
 from gateway.wiring import Gateway
 from parley.errors import ClientError
-from parley.jobs import JobState
+from parley.jobs import Job, JobState
 from parley.pipelines import Artefact
 from parley.store.failures import database_errors
 from parley.store.intake import add_job
@@ -68,13 +68,13 @@ async def list_jobs(request: Request) -> Response:
     )
     page = found[: query.limit]
     next_cursor = to_cursor(page[-1].created_at, page[-1].id) if len(found) > query.limit else None
-    return _json(JobPage(jobs=await bodies_of(_gateway(request).pool, page), next_cursor=next_cursor))
+    return _json(JobPage(jobs=await _bodies(request, page), next_cursor=next_cursor))
 
 
 @describe(resp=_ONE, tags=["jobs"])
 async def get_job(request: Request) -> Response:
     """One job: its state, how far it is and what is left, each step with its attempts, failures, result and cost."""
-    return await _shown(request, _id(request))
+    return await _shown(request, await _jobs(request).get(_id(request)))
 
 
 @describe(
@@ -116,16 +116,19 @@ async def create_job(request: Request) -> Response:
             options=asked.options.model_dump(mode="json", exclude_defaults=True),
             idempotency_key=key,
         )
-    await gateway.job_events.tell(owner, job_id)
-    return await _shown(request, job_id, 202)
+    job = await _jobs(request).get(job_id)
+    await gateway.job_events.tell_of(owner, [job])
+    return await _shown(request, job, 202)
 
 
 @describe(resp=_ONE, tags=["jobs"])
 async def cancel_job(request: Request) -> Response:
     """Cancels a job at any moment; one that had ended stays as it was."""
-    if await _jobs(request).cancel(_id(request)):
-        await _gateway(request).job_events.tell(owner_of(request), _id(request))
-    return await _shown(request, _id(request))
+    cancelled = await _jobs(request).cancel(_id(request))
+    job = await _jobs(request).get(_id(request))
+    if cancelled:
+        await _gateway(request).job_events.tell_of(owner_of(request), [job])
+    return await _shown(request, job)
 
 
 @describe(resp=Responses("HTTP_204", HTTP_404=ErrorBody), tags=["jobs"])
@@ -192,8 +195,13 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-async def _shown(request: Request, job_id: str, status: int = 200) -> Response:
-    [body] = await bodies_of(_gateway(request).pool, [await _jobs(request).get(job_id)])
+async def _bodies(request: Request, jobs: Sequence[Job]) -> list[JobBody]:
+    gateway = _gateway(request)
+    return await bodies_of(gateway.pool, gateway.job_events.rates, jobs)
+
+
+async def _shown(request: Request, job: Job, status: int = 200) -> Response:
+    [body] = await _bodies(request, [job])
     return _json(body, status)
 
 

@@ -6,7 +6,7 @@ may be told as one. Nothing that goes wrong here fails anything.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -16,11 +16,9 @@ from parley.errors import BackendError
 from parley.events import Events
 from parley.jobs import Job, Rate, outlook
 from parley.logs import get_logger
-from parley.store.jobs import Jobs, step_rates
+from parley.store.jobs import Jobs, StepRates
 
 _PROGRESS_S = 1.0
-_RATES_S = 60.0
-"""Seconds for which the measured rates of steps are good."""
 _log = get_logger(__name__)
 
 
@@ -49,8 +47,7 @@ class JobEvents:
         self._due: dict[tuple[str, str], float] = {}
         self._told: dict[tuple[str, str], float] = {}
         self._wake = asyncio.Event()
-        self._rates: dict[str, Rate | None] = {}
-        self._rates_at = float("-inf")
+        self.rates = StepRates(pool, clock)
 
     def changed(self, owner: str, job_id: str) -> None:
         """The job is in another state."""
@@ -94,16 +91,11 @@ class JobEvents:
     async def tell(self, owner: str, *job_ids: str) -> None:
         """How the jobs are, now. One that is gone is told of by whoever deleted it."""
         try:
-            jobs = await Jobs(self._pool, owner).several(job_ids)
-            rates = await self._known_rates({name for job in jobs for name in job.pipeline})
+            await self.tell_of(owner, await Jobs(self._pool, owner).several(job_ids))
         except BackendError as error:
             _log.warning("event dropped", jobs=job_ids, error=error.message)
-            return
-        await self._events.publish_jobs(owner, [job_event(job, rates) for job in jobs])
 
-    async def _known_rates(self, names: Iterable[str]) -> Mapping[str, Rate]:
-        if self._clock() - self._rates_at > _RATES_S:
-            self._rates, self._rates_at = {}, self._clock()
-        if missing := [name for name in names if name not in self._rates]:
-            self._rates |= {**dict.fromkeys(missing), **await step_rates(self._pool, missing)}
-        return {name: rate for name, rate in self._rates.items() if rate is not None}
+    async def tell_of(self, owner: str, jobs: Sequence[Job]) -> None:
+        """The same of jobs as they were just read. Raises BackendError where PostgreSQL does not answer."""
+        rates = await self.rates.of(name for job in jobs for name in job.pipeline)
+        await self._events.publish_jobs(owner, [job_event(job, rates) for job in jobs])

@@ -1,10 +1,11 @@
 """Jobs: making them, and what their owner sees and does. What workers do with them is in `batch.claims`."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid, unknown
 
 _queries: Any = aiosql.from_path(Path(__file__).parent / "jobs.sql", "asyncpg", mandatory_parameters=False)
+_RATES_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,24 @@ class Jobs:
         async for step in _queries.list_steps(connection, owner=self._owner, ids=list(steps)):
             steps[step["job_id"]].append(_step(step))
         return [_job(row, steps[row["id"]]) for row in rows]
+
+
+class StepRates:
+    """`step_rates`, asked for again after a minute only: whoever looks at many jobs needs them each time."""
+
+    def __init__(self, pool: asyncpg.Pool, clock: Callable[[], float] = monotonic) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._known: dict[str, Rate | None] = {}
+        self._known_at = float("-inf")
+
+    async def of(self, names: Iterable[str]) -> Mapping[str, Rate]:
+        """Those of the steps with these names that were measured. Raises BackendError."""
+        if self._clock() - self._known_at > _RATES_S:
+            self._known, self._known_at = {}, self._clock()
+        if missing := [name for name in dict.fromkeys(names) if name not in self._known]:
+            self._known |= {**dict.fromkeys(missing), **await step_rates(self._pool, missing)}
+        return {name: rate for name, rate in self._known.items() if rate is not None}
 
 
 async def step_rates(pool: asyncpg.Pool, names: Iterable[str]) -> dict[str, Rate]:

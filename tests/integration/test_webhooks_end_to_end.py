@@ -8,7 +8,7 @@ import pytest
 from gateway.job_bodies import bodies_of
 from parley.embedded.server import RunningServer, running_server
 from parley.jobs import PlannedStep
-from parley.store.jobs import enqueue
+from parley.store.jobs import StepRates, enqueue
 from parley.store.webhooks import Webhooks
 from parley.webhooks import EVENTS, verify
 from tests.integration.batch_server import COMMAND, OWNER, QUICK, ended, open_pool, until
@@ -38,6 +38,6 @@ async def test_a_worker_runs_notify_and_tells_while_another_receiver_hangs(worke
         [told] = taker.told
         verify(webhook.secret, told.headers["parley-signature"], told.body)
         assert (told.json["type"], told.json["job"]["id"]) == ("job.succeeded", job_id)
-        [body] = await bodies_of(pool, [job])
+        [body] = await bodies_of(pool, StepRates(pool), [job])
         assert body.webhooks == {"delivered": 1, "pending": 1}
         await pool.execute("DELETE FROM webhooks")
