@@ -321,6 +321,7 @@ def nginx_part(site: Site, place: Place) -> Part:
         pass_fds=() if place.fd is None else (place.fd,),
         start_timeout_s=20.0,
         stop_timeout_s=3.0,
+        death_signal=signal.SIGTERM,  # SIGKILL would end the master alone, and its workers keep the port
     )
 
 

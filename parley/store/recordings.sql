@@ -6,7 +6,8 @@ SELECT * FROM recording_list WHERE id = :id AND owner = :owner;
 -- name: list_recordings
 SELECT * FROM recording_list
 WHERE owner = :owner
-  AND NOT (samples = 0 AND state = 'interrupted') -- begun, and cut off before anything of it was kept
+  -- Begun live, and cut off before anything of it was kept. A file that came to nothing is there to be seen.
+  AND NOT (samples = 0 AND state = 'interrupted' AND origin = 'live')
   AND (CAST(:before_created AS timestamptz) IS NULL
        OR (created_at, id) < (CAST(:before_created AS timestamptz), CAST(:before_id AS uuid)))
 ORDER BY created_at DESC, id DESC

@@ -12,7 +12,7 @@ RETURNING owner, id, fence, samples, state, options, stopped;
 
 -- name: discard_empty!
 DELETE FROM recordings
-WHERE samples = 0 AND state = 'interrupted' AND alive_at < now() - make_interval(secs => :after_s);
+WHERE samples = 0 AND state = 'interrupted' AND origin = 'live' AND alive_at < now() - make_interval(secs => :after_s);
 
 -- name: claim_uncompacted^
 -- An attempt may take a minute and a hundredth of the recording's time. One that failed, or whose gateway died, is made

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -407,6 +408,15 @@ async def test_connections_wait_while_nginx_restarts(server: RunningServer) -> N
     async with httpx.AsyncClient(base_url=server.base_url, timeout=10) as client:
         assert (await client.get("/api/v1/status")).status_code == 200
     whole(await speak(server.base_url, CLIP))
+
+
+async def test_kill_9_of_up_leaves_nothing_of_nginx(server: RunningServer) -> None:
+    """The last: nobody uses the server after this."""
+    of_nginx = [psutil.Process(server.pid("nginx")), *psutil.Process(server.pid("nginx")).children(recursive=True)]
+    assert len(of_nginx) > 1
+    server.process.kill()
+    _, left = await asyncio.to_thread(psutil.wait_procs, of_nginx, 10)
+    assert not left
 
 
 async def until_ready(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -88,16 +89,20 @@ async def test_who_claims_an_abandoned_recording_has_it_and_who_comes_back_has_i
 async def test_what_never_had_a_sample_stays_as_long_as_its_client_may_come_back(
     pool: asyncpg.Pool, upkeep: Upkeep
 ) -> None:
-    for state in ("recording", "interrupted"):
+    for state in ("recording", "interrupted", "file"):
         writer = RecordingWriter.new(pool, "alice")
         await writer.create()
-        if state == "interrupted":
+        if state != "recording":
             await writer.finish("interrupted")
+        if state == "file":  # nobody comes back to it, but it can be tried again
+            await pool.execute("UPDATE recordings SET origin = 'upload' WHERE id = $1", UUID(writer.recording_id))
     await silent_for(pool, 1000)
     await upkeep.discard_empty(1001)
-    assert await pool.fetchval("SELECT count(*) FROM recordings") == 2
+    assert await pool.fetchval("SELECT count(*) FROM recordings") == 3
     await upkeep.discard_empty(999)
-    assert await pool.fetchval("SELECT string_agg(state, ' ') FROM recordings") == "recording"
+    left = await pool.fetch("SELECT state, origin FROM recordings ORDER BY origin")
+    assert [tuple(row) for row in left] == [("recording", "live"), ("interrupted", "upload")]
+    assert [one.state for one in await Recordings(pool, "alice").page(count=9)] == ["interrupted"]
 
 
 async def test_a_closed_recording_is_never_abandoned(pool: asyncpg.Pool, upkeep: Upkeep) -> None:
