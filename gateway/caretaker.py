@@ -18,7 +18,7 @@ from parley.logs import bound, get_logger
 from parley.store import RecordingWriter, Superseded
 from parley.store.upkeep import Upkeep
 from parley.tasks import background, outcome_of
-from parley.transcript import RecordingState, Segment
+from parley.transcript import Recognizer, RecordingState, Segment
 
 _LOOK_EVERY_S = 10.0
 _STEADY_S = 30.0
@@ -160,6 +160,9 @@ class _Closing:
         """Nobody reads along."""
 
     def on_final(self, segment: Segment) -> None:
+        """Nobody reads along."""
+
+    def on_recognizer(self, recognizer: Recognizer) -> None:
         """Nobody reads along."""
 
     def on_trouble(self, error: ParleyError) -> None:

@@ -33,7 +33,7 @@ from parley.errors import BackendError, ClientError, EngineError, NotFound, Parl
 from parley.logs import bind, get_logger
 from parley.store import RecordingWriter, Superseded
 from parley.tasks import background, outcome_of
-from parley.transcript import RecordingState, Segment, samples_to_ms
+from parley.transcript import Recognizer, RecordingState, Segment, samples_to_ms
 
 _SIGN_EVERY_S = 2.0
 """Seconds without a message to the client after which it is told that the session lives; it is promised one every 5."""
@@ -86,6 +86,7 @@ class LiveSession:
         self._settings = settings
         self._writer = writer
         self._sample_rate = start.sample_rate
+        self._recognizer: Recognizer | None = None
         self._troubled: set[str] = set()
         self._revision = 0
         self._no_words = NoWords(settings.no_words_after_s)
@@ -135,16 +136,15 @@ class LiveSession:
 
     async def _open(self, start: wire.Start, next_sample: int) -> None:
         writer, resumed = self._writer, start.resume is not None
-        recognizer = None
         if writer.state != "finished":
-            recognizer = await self._transcriber.open(is_new=not resumed)
+            self._recognizer = await self._transcriber.open(is_new=not resumed)
         if not resumed:
             await writer.create(title=start.title)
         ready = wire.Ready(
             recording_id=writer.recording_id,
             resume_token=str(self._gateway.resume_tokens.dumps(writer.recording_id)),
             next_sample=next_sample,
-            recognizer=wire.RecognizerInfo.of(recognizer) if recognizer else None,
+            recognizer=wire.RecognizerInfo.of(self._recognizer) if self._recognizer else None,
         )
         self._outbox.post(ready)
         if resumed:
@@ -273,6 +273,12 @@ class LiveSession:
         self._progress.set()
         if self._no_words.heard(segment):
             self._tell_of_no_words()
+
+    def on_recognizer(self, recognizer: Recognizer) -> None:
+        """Tells the client, where it is another than it knows of."""
+        if recognizer != self._recognizer:
+            self._recognizer = recognizer
+            self._outbox.post(wire.RecognizerChange(recognizer=wire.RecognizerInfo.of(recognizer)))
 
     def on_trouble(self, error: ParleyError) -> None:
         """Tells the client of a part that is away, once for each time that it goes."""

@@ -174,7 +174,7 @@ class Transcriber:
         while True:
             await insist(self._find_place, self._listener)
             try:
-                await self._transcription.connect()
+                self._listener.on_recognizer(await self._transcription.connect())
             except (EngineError, AtCapacity) as error:
                 if not error.retryable:
                     raise

@@ -38,6 +38,9 @@ class Listener(Protocol):
     def on_final(self, segment: Segment) -> None:
         """It is stored."""
 
+    def on_recognizer(self, recognizer: Recognizer) -> None:
+        """It writes from now on."""
+
     def on_trouble(self, error: ParleyError) -> None:
         """A part is away; may be said again and again."""
 
@@ -226,7 +229,8 @@ class Transcription:
                 case EngineAway(reason):
                     self._listener.on_trouble(engine_away(reason))
                     self._move()
-                case EngineBack():
+                case EngineBack(recognizer):
+                    self._listener.on_recognizer(recognizer)
                     self._listener.on_recovery("engine_unavailable")
                     self._move()
         self._finals.put_nowait(None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from parley import wire
 from parley.audio import SAMPLE_RATE, Samples
-from parley.client import PATIENT, CutShort, LiveClient, Patience, SessionEvent, open_session
+from parley.client import PATIENT, CutShort, LiveClient, Patience, Resumed, SessionEvent, open_session
 from parley.errors import BackendError, ParleyError
 from parley.media import EndsEarly, decode_file, in_chunks
 
@@ -113,6 +113,8 @@ async def stream_file(
         try:
             async for message in session:
                 _note(outcome, message)
+                if isinstance(message, Resumed):
+                    outcome.recognizer = session.ready.recognizer or outcome.recognizer
                 on_message(message)
         except CutShort as error:
             outcome.lost = error
@@ -124,7 +126,6 @@ async def stream_file(
             if not outcome.closed:
                 sending.cancel()
             outcome.url, outcome.recording_id = session.url, session.ready.recording_id
-            outcome.recognizer = session.ready.recognizer or outcome.recognizer
             outcome.ended_by = session.ended_by
         outcome.elapsed_s = time.monotonic() - began
         await asyncio.wait((sending,))
@@ -168,6 +169,8 @@ def _note(outcome: Outcome, message: SessionEvent) -> None:
             outcome.partials += 1
         case wire.Final():
             outcome.finals.append(message)
+        case wire.RecognizerChange(recognizer=recognizer):
+            outcome.recognizer = recognizer
         case wire.Ack(samples=samples):
             outcome.kept_samples = samples
         case wire.Error():

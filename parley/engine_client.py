@@ -78,7 +78,9 @@ class EngineAway:
 
 @dataclass(frozen=True, slots=True)
 class EngineBack:
-    """An engine serves the session again."""
+    """An engine serves the session again, or for the first time."""
+
+    recognizer: Recognizer
 
 
 EngineEvent = PartialText | Segment | EngineAway | EngineBack
@@ -262,8 +264,7 @@ class EngineStream:
                 began = float("inf")
                 try:
                     if self._stream is None:
-                        await self.connect()
-                        self._events.put_nowait(EngineBack())
+                        self._events.put_nowait(EngineBack(await self.connect()))
                     began = asyncio.get_running_loop().time()
                     await self._converse()
                 except (EngineError, AtCapacity) as error:

@@ -46,10 +46,10 @@ class Screen:
         match message:
             case wire.Ready(recognizer=None):
                 self._console.print(Text("No recogniser is at hand; the text comes later.", style="yellow"))
-            case wire.Ready(recognizer=wire.RecognizerInfo() as recognizer):
-                self._console.print(Text(f"{recognizer.name}, {recognizer.model}: {recognizer.reason}", style="dim"))
-                if recognizer.fallback:
-                    self._console.print(Text(f"Fallback recogniser. {recognizer.remedy}", style="yellow"))
+            case wire.Ready(recognizer=wire.RecognizerInfo() as writes) | wire.RecognizerChange(recognizer=writes):
+                self._console.print(Text(f"{writes.name}, {writes.model}: {writes.reason}", style="dim"))
+                if writes.fallback:
+                    self._console.print(Text(f"Fallback recogniser. {writes.remedy}", style="yellow"))
             case wire.SpeechStart():
                 self._live.update(Text("…", style="dim"))
             case wire.Partial():

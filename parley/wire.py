@@ -249,6 +249,13 @@ class Final(_Message):
         )
 
 
+class RecognizerChange(_Message):
+    """Another recogniser writes than `ready` told of, or the first, where it told of none."""
+
+    type: Literal["recognizer"] = "recognizer"
+    recognizer: RecognizerInfo
+
+
 class Pong(_Message):
     """The answer to `ping`; also sent unasked, so that an open session is never silent for more than 5 s."""
 
@@ -277,7 +284,7 @@ class Closed(_Message):
     duration_ms: int
 
 
-ServerMessage = Ready | Ack | SpeechStart | Partial | Final | Pong | Error | Closed
+ServerMessage = Ready | Ack | SpeechStart | Partial | Final | RecognizerChange | Pong | Error | Closed
 
 _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 _SERVER: TypeAdapter[ServerMessage] = TypeAdapter(Annotated[ServerMessage, Field(discriminator="type")])

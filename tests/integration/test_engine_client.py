@@ -114,7 +114,7 @@ async def test_when_an_engine_is_lost_the_next_gets_every_segment_without_a_fina
     finals = [event for event in events if isinstance(event, Segment)]
     assert [(one.number, one.text) for one in finals] == [(0, "one"), (1, "two three")]
     changes = [event for event in events if isinstance(event, EngineAway | EngineBack)]
-    assert changes == [EngineAway("The connection to the engine was lost."), EngineBack()]
+    assert changes == [EngineAway("The connection to the engine was lost."), EngineBack(RECOGNIZER)]
     partials = [event for event in events if isinstance(event, PartialText) and event.segment == 1]
     assert [(one.revision, one.committed, one.tentative) for one in partials] == [(0, "two", ""), (1, "two", "three")]
 

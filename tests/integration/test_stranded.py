@@ -54,4 +54,5 @@ async def test_a_session_that_begins_without_an_engine_gets_its_text_later(fragi
     async with asyncio.timeout(60):
         await hear(connection, heard)
     assert len(heard.of(wire.Final)) >= 4
+    assert [change.recognizer.name for change in heard.of(wire.RecognizerChange)] == ["faster-whisper"]
     assert isinstance(heard.messages[-1], wire.Closed)

@@ -89,11 +89,12 @@ export type ServerMessage =
   | { type: "speech_start"; segment: number; start_ms: number }
   | Partial
   | Final
+  | { type: "recognizer"; recognizer: RecognizerInfo }
   | { type: "pong" }
   | ServerError
   | Closed;
 
-const SERVER_TYPES = new Set(["ready", "ack", "speech_start", "partial", "final", "pong", "error", "closed"]);
+const SERVER_TYPES = new Set(["ready", "ack", "speech_start", "partial", "final", "recognizer", "pong", "error", "closed"]);
 
 /** One text message of the server; null for what this version does not know, which is to be passed over. */
 export function parseServerMessage(text: string): ServerMessage | null {

@@ -177,6 +177,8 @@ describe("a connection that is away", () => {
     const { recognizer: _, ...ready } = READY;
     expect(run([AWAY, ...received(ready)], LIVE).recognizer?.name).toBe("faster-whisper");
     expect(run(received(ready), CONNECTING).recognizer).toBeNull();
+    const later: ServerMessage = { type: "recognizer", recognizer: { ...READY.recognizer!, name: "pocketsphinx" } };
+    expect(run(received(ready, later), CONNECTING).recognizer?.name).toBe("pocketsphinx");
   });
 });
 

@@ -172,6 +172,8 @@ function receive(state: SessionState, message: ServerMessage): SessionState {
         capturedAtReadyMs: state.capturedMs,
         segments: state.segments.map(forNewRevisions),
       };
+    case "recognizer":
+      return { ...state, recognizer: message.recognizer };
     case "ack": {
       const keptMs = samplesToMs(message.samples);
       return keptMs > state.keptMs ? { ...cured(state, "ack"), keptMs } : state;
