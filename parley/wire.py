@@ -263,7 +263,7 @@ class Pong(_Message):
 
 
 class Error(_Message):
-    """Something was wrong. The session goes on unless `closed` follows."""
+    """Something was wrong. Whether the session goes on depends on `code`: docs/protocol.md says it of each."""
 
     type: Literal["error"] = "error"
     code: str
