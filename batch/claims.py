@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID
 
-import aiosql
 import asyncpg
 
 from batch.retry import LOST, Decision, decide
 from parley.errors import ParleyError
 from parley.jobs import PRIORITIES, Kind, Message, Priority, StepError
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid, unknown
 
@@ -29,7 +29,7 @@ ANNOUNCE_AFTER_S = 20.0
 BROKER_AWAY = "The message broker does not answer; the job goes on when it is back."
 _REAPER = 0x72656170  # "reap": any one number that all workers agree on
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "claims.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "claims.sql")
 
 
 class LeaseLost(ParleyError):

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
 import asyncpg
 import httpx
 
@@ -27,11 +26,12 @@ from parley.errors import BackendError, ParleyError
 from parley.logs import get_logger
 from parley.posting import Answer, PostFailed, policy_of, post
 from parley.settings import WebhookSettings
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.webhooks import Webhooks
 from parley.webhooks import DELIVERY, EVENT, SIGNATURE, TEST_EVENT, signature
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "deliveries.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "deliveries.sql")
 
 _AT_ONCE = 32
 """Attempts under way in one worker."""

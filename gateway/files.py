@@ -177,7 +177,7 @@ async def _taken(request: Request, taken: Taken, own_id: str) -> Response:
         await gateway.events.publish(owner, "created", taken.recording_id)
     recording = await gateway.recordings(owner).get(taken.recording_id)
     jobs = [await Jobs(gateway.pool, owner).get(taken.job_id)] if taken.job_id else []
-    bodies = await bodies_of(gateway.pool, gateway.job_events.rates, jobs)
+    bodies = await bodies_of(gateway.job_events.rates, jobs)
     return _json(TakenBody(recording=RecordingBody.of(recording), job=bodies[0] if bodies else None), 202)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
 from parley.jobs import (
@@ -21,7 +20,6 @@ from parley.jobs import (
     outlook,
 )
 from parley.store.jobs import StepRates
-from parley.store.webhooks import Webhooks
 from parley.webhooks import DeliveryState
 
 _MODEL = ConfigDict(frozen=True, populate_by_name=True)
@@ -115,7 +113,7 @@ class JobBody(BaseModel):
     steps: list[StepBody]
 
     @classmethod
-    def of(cls, job: Job, ahead: Outlook, webhooks: Mapping[DeliveryState, int]) -> Self:
+    def of(cls, job: Job, ahead: Outlook) -> Self:
         error = job.current.error if job.current and job.state in _TOLD else None
         return cls(
             id=job.id,
@@ -133,7 +131,7 @@ class JobBody(BaseModel):
             started_at=job.started_at,
             finished_at=job.finished_at,
             error=JobErrorBody.of(error) if error else None,
-            webhooks=webhooks,
+            webhooks=job.webhooks,
             steps=[StepBody.of(step) for step in job.steps],
         )
 
@@ -146,10 +144,7 @@ class JobPage(BaseModel):
     next_cursor: str | None
 
 
-async def bodies_of(pool: asyncpg.Pool, step_rates: StepRates, jobs: Sequence[Job]) -> list[JobBody]:
-    """The bodies of one owner's `jobs`, how far each is and what is left of it by what its steps took of late."""
-    if not jobs:
-        return []
+async def bodies_of(step_rates: StepRates, jobs: Sequence[Job]) -> list[JobBody]:
+    """The bodies of `jobs`, how far each is and what is left of it by what its steps took of late."""
     rates = await step_rates.of(name for job in jobs for name in job.pipeline)
-    deliveries = await Webhooks(pool, jobs[0].owner).counts(job.id for job in jobs)
-    return [JobBody.of(job, outlook(job, rates), deliveries.get(job.id, {})) for job in jobs]
+    return [JobBody.of(job, outlook(job, rates)) for job in jobs]

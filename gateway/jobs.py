@@ -90,13 +90,14 @@ async def create_job(request: Request) -> Response:
     gateway, owner = _gateway(request), owner_of(request)
     key = idempotency_key(request)
     asked = await body_of(request, JobRequest)
-    recording = await gateway.recordings(owner).get(_id(request))
-    if recording.state == "recording":
+    recording_id = _id(request)
+    state, has_source = await Sources(gateway.pool, owner).standing(recording_id)
+    if state == "recording":
         message = "The recording is still being made; its job begins when it ends."
         raise ClientError(message, code="still_recording", retryable=True)
-    unwritten = recording.state == "processing"
+    unwritten = state == "processing"
     have: set[Artefact] = set() if unwritten else {"audio", "transcript"}
-    if await Sources(gateway.pool, owner).parts(recording.id):
+    if has_source:
         have.add("source")
     steps = await steps_of(
         request,
@@ -109,7 +110,7 @@ async def create_job(request: Request) -> Response:
         job_id = await add_job(
             connection,
             owner,
-            recording.id,
+            recording_id,
             steps,
             alone=unwritten,
             priority=priority_of(request, asked.priority),
@@ -197,7 +198,7 @@ def _id(request: Request) -> str:
 
 async def _bodies(request: Request, jobs: Sequence[Job]) -> list[JobBody]:
     gateway = _gateway(request)
-    return await bodies_of(gateway.pool, gateway.job_events.rates, jobs)
+    return await bodies_of(gateway.job_events.rates, jobs)
 
 
 async def _shown(request: Request, job: Job, status: int = 200) -> Response:

@@ -1,13 +1,14 @@
 """Jobs and their steps, all frozen, and how far a job is. `docs/jobs.md` draws the state machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from parley.audio import SAMPLE_RATE
+from parley.webhooks import DeliveryState
 from parley.wire import Language, Vocabulary
 
 Priority = Literal["urgent", "normal", "bulk"]
@@ -109,7 +110,8 @@ class Step:
 class Job:
     """A job as its owner sees it. `delayed` says what it needs is away; `seen_at` is the database's clock at reading.
 
-    `samples`: durable audio of its recording at 16 kHz, None while it has none.
+    `samples`: durable audio of its recording at 16 kHz, None while it has none. `webhooks`: how many deliveries tell of
+    it, by their state.
     """
 
     id: str
@@ -126,6 +128,7 @@ class Job:
     samples: int | None
     seen_at: datetime
     steps: tuple[Step, ...]
+    webhooks: Mapping[DeliveryState, int] = field(default_factory=dict)
 
     @property
     def current(self) -> Step | None:

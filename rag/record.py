@@ -8,16 +8,16 @@ from typing import Any, Literal
 from uuid import UUID
 from zlib import crc32
 
-import aiosql
 import asyncpg
 
+from parley.store import queries
 from parley.store.failures import backend_errors, database_errors
 from parley.transcript import samples_to_ms
 from rag.passages import Source, Spoken
 
 CHANNEL = "parley_search"
 """Each notification is the id of a recording whose passages changed."""
-_queries: Any = aiosql.from_path(Path(__file__).parent / "record.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "record.sql")
 
 
 @dataclass(frozen=True, slots=True)

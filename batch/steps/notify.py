@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
-
 from batch.pipeline import StepContext, StepResult, step
+from parley.store import queries
 
-_queries: Any = aiosql.from_path(Path(__file__).parents[1] / "deliveries.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parents[1] / "deliveries.sql")
 
 
 @step("notify", kind="notify")

@@ -74,7 +74,7 @@ class Listener:
                     self.heard.setdefault(told["job_id"], {}).setdefault(told["state"], time.monotonic())
 
 
-async def rush(server: RunningServer, jobs: int) -> dict[str, Any]:
+async def rush(server: RunningServer, jobs: int, connections: int) -> dict[str, Any]:
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         open_pool(server) as pool,
@@ -86,11 +86,13 @@ async def rush(server: RunningServer, jobs: int) -> dict[str, Any]:
         await listener.listening.wait()
         watching = asyncio.create_task(client.watch())
         made_at: dict[str, float] = {}
+        free = asyncio.Semaphore(connections)
 
         async def one() -> None:
-            job_id = await client.make(recording_id)
-            made_at[job_id] = time.monotonic()
-            await client.get(job_id)
+            async with free:
+                job_id = await client.make(recording_id)
+                made_at[job_id] = time.monotonic()
+                await client.get(job_id)
 
         began = time.monotonic()
         await asyncio.gather(*(one() for _ in range(jobs)))
@@ -103,6 +105,7 @@ async def rush(server: RunningServer, jobs: int) -> dict[str, Any]:
         first = [min(heard.values()) - made_at[job_id] for job_id, heard in listener.heard.items() if job_id in made_at]
         return {
             "jobs": jobs,
+            "connections": connections,
             **_in_ms(client.took),
             **{f"first_event_{name}_s": value for name, value in report.percentiles(first, 50, 95, 100).items()},
             **{
@@ -146,6 +149,7 @@ def _in_ms(took: dict[str, list[float]]) -> dict[str, float]:
     }
 
 
-def measure(jobs: int, workers: int) -> dict[str, Any]:
+def measure(jobs: int, workers: int, connections: int) -> dict[str, Any]:
+    """`connections`: of so many clients, each with one call under way."""
     with jobs_server(workers) as server:
-        return {"workers": workers, **asyncio.run(rush(server, jobs))}
+        return {"workers": workers, **asyncio.run(rush(server, jobs, connections))}

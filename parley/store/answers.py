@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiosql
 import asyncpg
 
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "answers.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "answers.sql")
 
 
 @dataclass(frozen=True, slots=True)

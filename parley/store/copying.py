@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import aiosql
-
+from parley.store import queries
 from parley.store.recordings import AudioPart, recording_uuid
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "copying.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "copying.sql")
 
 
 async def copy_transcript(

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
-
 from parley.errors import ClientError
 from parley.jobs import PlannedStep, Priority
+from parley.store import queries
 from parley.store.jobs import enqueue
 from parley.store.recordings import recording_uuid, unknown
 from parley.store.sources import SourcePart, add_parts, create_recording
 from parley.transcript import Origin
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "sources.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "sources.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +105,7 @@ async def add_job(
     Raises NotFound for a recording that is not the owner's; where it must be `alone`, ClientError (`job_at_work`) while
     another job is at the recording.
     """
-    about = {"id": recording_uuid(recording_id), "owner": owner}
-    if await _queries.lock_recording(connection, **about) is None:
-        raise unknown(recording_id)
-    at_work = await _queries.living_job(connection, **about) if alone else None
+    at_work = await _lock_out(connection, owner, recording_id) if alone else None
     made = await enqueue(
         connection,
         owner,
@@ -123,6 +119,15 @@ async def add_job(
         message = f"Job {str(at_work)!r} is at this recording; wait for its end, or cancel it."
         raise ClientError(message, code="job_at_work", retryable=True)
     return made.job_id
+
+
+async def _lock_out(connection: Any, owner: str, recording_id: str) -> UUID | None:
+    """Lets others that want to be alone with the recording wait. The job that is at it; None where none is."""
+    about = {"id": recording_uuid(recording_id), "owner": owner}
+    if await _queries.lock_recording(connection, **about) is None:
+        raise unknown(recording_id)
+    at_work: UUID | None = await _queries.living_job(connection, **about)
+    return at_work
 
 
 def to_json(wanted: Wanted) -> dict[str, Any]:

@@ -1,23 +1,24 @@
 """Jobs: making them, and what their owner sees and does. What workers do with them is in `batch.claims`."""
 
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
-import aiosql
 import asyncpg
 
 from parley.errors import ClientError, NotFound
 from parley.jobs import PRIORITIES, Failure, Job, JobState, Message, PlannedStep, Priority, Rate, Step, StepError
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid, unknown
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "jobs.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "jobs.sql")
 _RATES_S = 60.0
 
 
@@ -54,24 +55,25 @@ async def enqueue(
     check_pipeline(steps)
     recording = recording_uuid(recording_id) if recording_id else None
     keys = {"owner": owner, "idempotency_key": idempotency_key, "content_key": content_key}
-    async with connection.transaction():
-        if recording and not await _queries.own_recording(connection, owner=owner, recording_id=recording):
+    while True:  # again only where the job in our way was deleted before we could read it
+        job_id = uuid4()
+        made = await _queries.make_job(
+            connection,
+            id=job_id,
+            recording_id=recording,
+            pipeline=[step.name for step in steps],
+            kinds=[step.kind for step in steps],
+            priority=PRIORITIES.index(priority),
+            options=options or {},
+            delayed=delayed,
+            **keys,
+        )
+        if recording and not made["owned"]:
             raise unknown(str(recording_id))
-        while True:  # again only where the job in our way was deleted before we could read it
-            job_id = await _queries.insert_job(
-                connection,
-                id=uuid4(),
-                recording_id=recording,
-                pipeline=[step.name for step in steps],
-                priority=PRIORITIES.index(priority),
-                options=options or {},
-                delayed=delayed,
-                **keys,
-            )
-            if job_id is not None:
-                return Enqueued(str(job_id), await _insert_steps(connection, job_id, owner, priority, steps))
-            if (same := await _queries.same_job(connection, **keys)) is not None:
-                return Enqueued(str(same["id"]), None, same_content=not same["same_request"])
+        if made["step_id"] is not None:
+            return Enqueued(str(job_id), Message(made["step_id"], made["kind"]))
+        if (same := await _queries.same_job(connection, **keys)) is not None:
+            return Enqueued(str(same["id"]), None, same_content=not same["same_request"])
 
 
 def check_pipeline(steps: Sequence[PlannedStep]) -> None:
@@ -81,21 +83,6 @@ def check_pipeline(steps: Sequence[PlannedStep]) -> None:
         raise ClientError("A job needs at least one step.", code="no_steps")
     if len(set(names)) < len(names):
         raise ClientError(f"A step is named twice in {', '.join(names)}.", code="step_twice")
-
-
-async def _insert_steps(
-    connection: Any, job_id: UUID, owner: str, priority: Priority, steps: Sequence[PlannedStep]
-) -> Message:
-    rows = _queries.insert_steps(
-        connection,
-        id=job_id,
-        owner=owner,
-        priority=PRIORITIES.index(priority),
-        pipeline=[step.name for step in steps],
-        kinds=[step.kind for step in steps],
-    )
-    first, *_later = [Message(*row) async for row in rows]
-    return first
 
 
 class Jobs:
@@ -115,11 +102,13 @@ class Jobs:
         return found[0]
 
     async def several(self, job_ids: Iterable[str]) -> list[Job]:
-        """Those of them that are there, in any order. Raises NotFound for what is no job's id."""
-        ids = [_job_uuid(job_id) for job_id in job_ids]
-        async with self._snapshot() as connection:
-            rows = _queries.get_jobs(connection, owner=self._owner, ids=ids)
-            return await self._with_steps(connection, [row async for row in rows])
+        """Those of them that are there, the newest first. Raises NotFound for what is no job's id."""
+        return await self._read([_job_uuid(job_id) for job_id in job_ids])
+
+    async def _read(self, ids: Sequence[UUID]) -> list[Job]:
+        async with database_errors():
+            rows = [row async for row in _queries.get_jobs(self._pool, owner=self._owner, ids=ids)]
+        return [_job(list(of_job)) for _id, of_job in groupby(rows, key=itemgetter("id"))]
 
     async def page(
         self,
@@ -134,9 +123,9 @@ class Jobs:
         The dead letters are the page of state `dead`. Raises NotFound for what is no recording's id.
         """
         created, last_id = before or (None, None)
-        async with self._snapshot() as connection:
+        async with database_errors():
             rows = _queries.list_jobs(
-                connection,
+                self._pool,
                 owner=self._owner,
                 state=state,
                 recording_id=recording_uuid(recording_id) if recording_id is not None else None,
@@ -144,7 +133,8 @@ class Jobs:
                 before_id=_job_uuid(last_id) if last_id else None,
                 count=count,
             )
-            return await self._with_steps(connection, [row async for row in rows])
+            ids = [row["id"] async for row in rows]
+        return await self._read(ids)
 
     async def cancel(self, job_id: str) -> bool:
         """Cancels it at any moment; False, with nothing changed, where it had ended. Raises NotFound.
@@ -199,25 +189,9 @@ class Jobs:
             await _queries.lock_job(connection, **key)
             return await _queries.discard_step(connection, **key) is not None
 
-    @contextlib.asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[Any]:
-        """Jobs and their steps as they were at one moment."""
-        async with (
-            database_errors(),
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
-
     async def _lock(self, connection: Any, job_id: str) -> None:
         if not await _queries.lock_job(connection, owner=self._owner, id=_job_uuid(job_id)):
             raise _no_job(job_id)
-
-    async def _with_steps(self, connection: Any, rows: Sequence[asyncpg.Record]) -> list[Job]:
-        steps: dict[UUID, list[Step]] = {row["id"]: [] for row in rows}
-        async for step in _queries.list_steps(connection, owner=self._owner, ids=list(steps)):
-            steps[step["job_id"]].append(_step(step))
-        return [_job(row, steps[row["id"]]) for row in rows]
 
 
 class StepRates:
@@ -259,7 +233,9 @@ def _no_job(job_id: str) -> NotFound:
     return NotFound(f"There is no job {job_id[:64]!r}.", code="no_such_job")
 
 
-def _job(row: asyncpg.Record, steps: Sequence[Step]) -> Job:
+def _job(rows: Sequence[asyncpg.Record]) -> Job:
+    """From the rows of its steps, in order."""
+    row = rows[0]
     return Job(
         id=str(row["id"]),
         owner=row["owner"],
@@ -274,17 +250,18 @@ def _job(row: asyncpg.Record, steps: Sequence[Step]) -> Job:
         finished_at=row["finished_at"],
         samples=row["samples"],
         seen_at=row["now"],
-        steps=tuple(steps),
+        steps=tuple(_step(step) for step in rows),
+        webhooks=row["webhooks"] or {},
     )
 
 
 def _step(row: asyncpg.Record) -> Step:
     error = StepError(row["error_class"], row["error_code"], row["error_message"]) if row["error_class"] else None
     return Step(
-        id=row["id"],
+        id=row["step_id"],
         name=row["name"],
         kind=row["kind"],
-        state=row["state"],
+        state=row["step_state"],
         attempt=row["attempt"],
         worker=row["worker"],
         progress=row["progress"],
@@ -294,8 +271,8 @@ def _step(row: asyncpg.Record) -> Step:
         result=row["result"],
         usage=tuple(row["usage"]),
         not_before=row["not_before"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
+        started_at=row["step_started_at"],
+        finished_at=row["step_finished_at"],
     )
 
 

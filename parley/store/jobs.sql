@@ -1,23 +1,26 @@
 -- Jobs as their owner sees them. Every query names the owner. Whoever changes more than one row of a job locks its row in
 -- `jobs` first, so that nobody waits for anybody in a circle.
 
--- name: own_recording$
--- Kept from being deleted until the caller's transaction ends.
-SELECT id FROM recordings WHERE id = :recording_id AND owner = :owner FOR KEY SHARE;
-
--- name: insert_job$
-INSERT INTO jobs (id, owner, recording_id, pipeline, priority, options, delayed, idempotency_key, content_key)
-VALUES (:id, :owner, :recording_id, :pipeline, :priority, :options, :delayed, :idempotency_key, :content_key)
-ON CONFLICT DO NOTHING
-RETURNING id;
-
--- name: insert_steps
--- The first is due at once; a trigger tells the dispatchers.
-INSERT INTO job_steps (job_id, position, owner, priority, name, kind, state)
-SELECT :id, number - 1, :owner, :priority, name, kind, CASE number WHEN 1 THEN 'queued' ELSE 'pending' END
-FROM unnest(CAST(:pipeline AS text[]), CAST(:kinds AS text[])) WITH ORDINALITY AS step (name, kind, number)
-ORDER BY number
-RETURNING id, kind;
+-- name: make_job^
+-- `mine` is kept from being deleted until the caller's transaction ends. The first step is due at once; a trigger tells
+-- the dispatchers.
+WITH mine AS (
+    SELECT id FROM recordings WHERE id = :recording_id AND owner = :owner FOR KEY SHARE
+), job AS (
+    INSERT INTO jobs (id, owner, recording_id, pipeline, priority, options, delayed, idempotency_key, content_key)
+    SELECT :id, :owner, :recording_id, :pipeline, :priority, :options, :delayed, :idempotency_key, :content_key
+    WHERE CAST(:recording_id AS uuid) IS NULL OR EXISTS (SELECT FROM mine)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), steps AS (
+    INSERT INTO job_steps (job_id, position, owner, priority, name, kind, state)
+    SELECT job.id, number - 1, :owner, :priority, name, kind, CASE number WHEN 1 THEN 'queued' ELSE 'pending' END
+    FROM job CROSS JOIN unnest(CAST(:pipeline AS text[]), CAST(:kinds AS text[])) WITH ORDINALITY AS s (name, kind, number)
+    ORDER BY number
+    RETURNING id, kind, position
+)
+SELECT EXISTS (SELECT FROM mine) AS owned, first.id AS step_id, first.kind
+FROM (VALUES (1)) AS one LEFT JOIN steps first ON first.position = 0;
 
 -- name: same_job^
 SELECT id, idempotency_key = :idempotency_key AS same_request
@@ -29,23 +32,32 @@ ORDER BY same_request DESC NULLS LAST
 LIMIT 1;
 
 -- name: get_jobs
-SELECT j.*, r.samples, now() AS now
-FROM jobs j LEFT JOIN recordings r ON r.id = j.recording_id
-WHERE j.id = ANY(CAST(:ids AS uuid[])) AND j.owner = :owner;
+-- A row a step: job and steps as they were at one moment.
+SELECT j.id, j.owner, j.recording_id, j.pipeline, j.priority, j.state, j.options, j.delayed,
+       j.created_at, j.started_at, j.finished_at, j.samples, j.webhooks, now() AS now,
+       s.id AS step_id, s.name, s.kind, s.state AS step_state, s.attempt, s.worker, s.progress, s.stage,
+       s.error_class, s.error_code, s.error_message, s.failures, s.result, s.usage, s.not_before,
+       s.started_at AS step_started_at, s.finished_at AS step_finished_at
+FROM (
+    SELECT jobs.*, recordings.samples,
+           (SELECT jsonb_object_agg(state, count)
+            FROM (SELECT state, count(*) FROM webhook_deliveries WHERE job_id = jobs.id GROUP BY state) deliveries
+           ) AS webhooks
+    FROM jobs LEFT JOIN recordings ON recordings.id = jobs.recording_id
+    WHERE jobs.id = ANY(CAST(:ids AS uuid[])) AND jobs.owner = :owner
+) j
+JOIN job_steps s ON s.job_id = j.id
+ORDER BY j.created_at DESC, j.id DESC, s.position;
 
 -- name: list_jobs
-SELECT j.*, r.samples, now() AS now
-FROM jobs j LEFT JOIN recordings r ON r.id = j.recording_id
-WHERE j.owner = :owner
-  AND (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
-  AND (CAST(:recording_id AS uuid) IS NULL OR j.recording_id = CAST(:recording_id AS uuid))
+SELECT id FROM jobs
+WHERE owner = :owner
+  AND (CAST(:state AS text) IS NULL OR state = CAST(:state AS text))
+  AND (CAST(:recording_id AS uuid) IS NULL OR recording_id = CAST(:recording_id AS uuid))
   AND (CAST(:before_created AS timestamptz) IS NULL
-       OR (j.created_at, j.id) < (CAST(:before_created AS timestamptz), CAST(:before_id AS uuid)))
-ORDER BY j.created_at DESC, j.id DESC
+       OR (created_at, id) < (CAST(:before_created AS timestamptz), CAST(:before_id AS uuid)))
+ORDER BY created_at DESC, id DESC
 LIMIT :count;
-
--- name: list_steps
-SELECT * FROM job_steps WHERE job_id = ANY(CAST(:ids AS uuid[])) AND owner = :owner ORDER BY job_id, position;
 
 -- name: lock_job$
 SELECT id FROM jobs WHERE id = :id AND owner = :owner FOR UPDATE;

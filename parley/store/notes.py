@@ -5,16 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import aiosql
 import asyncpg
 
 from parley.jobs import JobState
 from parley.notes import Notes, NotesDraft
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid, unknown
 from parley.templates import STANDARD
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "notes.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "notes.sql")
 
 
 @dataclass(frozen=True, slots=True)

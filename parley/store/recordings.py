@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
 import asyncpg
 
 from parley.errors import NotFound
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.transcript import Recording, Segment, Word
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "recordings.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "recordings.sql")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO
 
-import aiosql
 import asyncpg
 
 from parley.blobs import Blobs
 from parley.errors import ClientError, NotFound
 from parley.media import HashingWriter
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid, unknown
-from parley.transcript import Origin
+from parley.transcript import Origin, RecordingState
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "sources.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "sources.sql")
 _COPY_BYTES = 4 * 1024 * 1024
 
 
@@ -55,6 +55,14 @@ class Sources:
         if row is None:
             raise unknown(recording_id)
         return Source(row["source_name"], row["source_url"])
+
+    async def standing(self, recording_id: str) -> tuple[RecordingState, bool]:
+        """The recording's state, and whether its file is there. Raises NotFound, also for another owner's."""
+        async with database_errors():
+            row = await _queries.standing(self._pool, owner=self._owner, id=recording_uuid(recording_id))
+        if row is None:
+            raise unknown(recording_id)
+        return row["state"], row["has_source"]
 
     async def parts(self, recording_id: str) -> list[SourcePart]:
         """The parts of the recording's file, from byte 0 on; none where it has none (yet), or is another owner's."""

@@ -6,6 +6,10 @@ FROM source_parts p JOIN recordings r ON r.id = p.recording_id
 WHERE r.id = :id AND r.owner = :owner
 ORDER BY p.start_byte;
 
+-- name: standing^
+SELECT r.state, EXISTS (SELECT FROM source_parts WHERE recording_id = r.id) AS has_source
+FROM recordings r WHERE r.id = :id AND r.owner = :owner;
+
 -- name: get_source^
 SELECT source_name, source_url FROM recordings WHERE id = :id AND owner = :owner;
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import aiosql
 import asyncpg
 
 from parley.errors import ClientError, NotFound
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.templates import BUILT_IN, Template
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "templates.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "templates.sql")
 
 MOST_TEMPLATES = 100
 """Own templates of one owner."""

@@ -6,14 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import aiosql
 import asyncpg
 
 from parley.errors import NotFound
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import recording_uuid, unknown
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "translations.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "translations.sql")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
 import asyncpg
 
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import AudioPart
 from parley.store.writing import RecordingWriter
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "upkeep.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "upkeep.sql")
 
 
 @dataclass(frozen=True, slots=True)

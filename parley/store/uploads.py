@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-import aiosql
 import asyncpg
 
 from parley.errors import ClientError, NotFound
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.intake import Taken, Wanted, from_json, take_in, to_json
 from parley.store.sources import SourcePart, new_source_key
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "uploads.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "uploads.sql")
 
 Way = Literal["tus", "form", "presigned"]
 """In parts; or whole, through the gateway or past it."""

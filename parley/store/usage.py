@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
 import asyncpg
 
 from parley.errors import ClientError
+from parley.store import queries
 from parley.store.failures import database_errors
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "usage.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "usage.sql")
 
 MOST_JOBS = 100
 """Jobs that a month's sums name: those that cost most."""

@@ -1,20 +1,20 @@
 """An owner's webhooks and the log of what they were told. What delivers is in `batch.deliveries`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
 import asyncpg
 
 from parley.errors import ClientError, NotFound
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.webhooks import TEST_EVENT, DeliveryState, Event, new_secret
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "webhooks.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "webhooks.sql")
 
 MOST_WEBHOOKS = 20
 """Webhooks of one owner."""
@@ -164,13 +164,6 @@ class Webhooks:
         if await self._query("get_delivery", **key) is None:
             raise _unknown(delivery_id, "delivery")
         raise ClientError(f"The delivery {delivery_id} is still under way.", code="still_pending")
-
-    async def counts(self, job_ids: Iterable[str]) -> dict[str, dict[DeliveryState, int]]:
-        """How many deliveries of each job there are in each state."""
-        found: dict[str, dict[DeliveryState, int]] = {}
-        for row in await self._rows("delivery_counts", job_ids=[UUID(job_id) for job_id in job_ids]):
-            found.setdefault(str(row["job_id"]), {})[row["state"]] = row["count"]
-        return found
 
     async def key(self) -> str:
         """What deliveries to the addresses that jobs themselves name are signed with."""

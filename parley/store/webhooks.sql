@@ -53,11 +53,6 @@ SET state = 'pending', attempts = 0, not_before = now(), finished_at = NULL
 WHERE id = :id AND owner = :owner AND state <> 'pending'
 RETURNING *;
 
--- name: delivery_counts
-SELECT job_id, state, count(*) AS count
-FROM webhook_deliveries WHERE owner = :owner AND job_id = ANY(CAST(:job_ids AS uuid[]))
-GROUP BY job_id, state;
-
 -- name: own_key$
 -- The first of an owner's stays until it is replaced.
 INSERT INTO webhook_keys (owner, secret) VALUES (:owner, :secret)

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-import aiosql
 import asyncpg
 
 from parley.errors import ClientError
+from parley.store import queries
 from parley.store.failures import database_errors
 from parley.store.recordings import AudioPart, recording_uuid, unknown
 from parley.transcript import LastFinal, RecordingState, Segment
 
-_queries: Any = aiosql.from_path(Path(__file__).parent / "writing.sql", "asyncpg", mandatory_parameters=False)
+_queries: Any = queries.load(Path(__file__).parent / "writing.sql")
 
 
 class Superseded(ClientError):
