@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--chaos", action="store_true", help="kill workers, the broker and the engine meanwhile")
     parser.add_argument("--jobs", type=int, help=f"(default {_RUSH_JOBS} at once; with --chaos {_CHAOS_JOBS})")
     parser.add_argument("--workers", type=int, help="(default 1, as `parley up`; with --chaos 4)")
-    parser.add_argument("--connections", type=int, help="calls under way at once (default: of all jobs; a browser has 6)")
+    parser.add_argument("--connections", type=int, help="calls under way at once (default: all; a browser: 6)")
     parser.add_argument("--faults", type=int, default=100, help="of --chaos (default 100)")
     parser.add_argument("--every", type=float, default=5, help="seconds between two faults (default 5)")
     parser.add_argument("--seed", type=int, default=0)
