@@ -24,8 +24,8 @@ from rag.embedding import Embedder
 from rag.search import Searcher
 from rag.writer import ModelAway, Writer
 
-PASSAGES = 8
-"""That an answer may rest on."""
+PASSAGES = 12
+"""That an answer may rest on. Among eight, 96 % of the answers were found in calibration; among twelve, 98 %."""
 _UNFOUNDED = "The language model's statements could not be found in the transcripts; these are extracts."
 _log = get_logger(__name__)
 

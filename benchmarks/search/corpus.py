@@ -5,13 +5,14 @@ them, so their times are made: each recording has a pace of its own, with pauses
 run. `set/answerable.csv`: questions, and the words that answer each; one of several alternatives (`//`) will do.
 `set/unanswerable.csv`: questions that sound as if they could be answered.
 
-Of each kind of question every other one is for calibration: thresholds are fitted on these, figures are of the others.
+Of each kind of question every other one is for calibration: weights and thresholds are fitted on these, figures are of
+the others. `set/calibration.csv`: more questions of both sorts, all for calibration.
 """
 
 import csv
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,11 +80,15 @@ def load_questions(recordings: Iterable[SpokenRecording]) -> list[Question]:
     for row in (*_rows("answerable.csv"), *_rows("unanswerable.csv")):
         stratum = f"{bool(row.get('quote'))} {row['kind']}"
         counts[stratum] += 1
-        quotes = row["quote"].split("//") if row.get("quote") else []
-        places = tuple(_place(by_name[row["recording"]], quote) for quote in quotes)
         half: Half = "calibration" if counts[stratum] % 2 else "test"
-        questions.append(Question(row["owner"], row["kind"], row["question"], places, row["after"], half))
-    return questions
+        questions.append(_question(row, by_name, half))
+    return [*questions, *(_question(row, by_name, "calibration") for row in _rows("calibration.csv"))]
+
+
+def _question(row: dict[str, str], recordings: Mapping[str, SpokenRecording], half: Half) -> Question:
+    quotes = row["quote"].split("//") if row.get("quote") else []
+    places = tuple(_place(recordings[row["recording"]], quote) for quote in quotes)
+    return Question(row["owner"], row["kind"], row["question"], places, row["after"], half)
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 The ranker is a softmax over the sentences of what was found: those that say the answer against all others. The decider
 is a logistic regression of "something answers" over the signals. Both are linear, with values standardised and weights
-held small (L2), since 130 questions bear no more. Prints the module `rag/answering/weights.py`.
+held small (L2), since some 300 questions bear no more. Prints the module `rag/answering/weights.py`.
 """
 
 import asyncio

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from parley.rag_wire import Hit
-from rag.answering.question import Question, fits, has_word
+from rag.answering.kinds import fit
+from rag.answering.question import Question, has_word
 from rag.answering.sentences import Sentence
 
 Vectors = npt.NDArray[np.float32]
@@ -33,6 +34,9 @@ MARKS = (
     "is_question",
     "passage_likeness",
     "likeness_of_neighbours",
+    "likeness_with_three_before",
+    "brings_words",
+    "kind_fits_and_terms_around",
 )
 """What is known of a sentence, in the order of `Reading.marks`."""
 SIGNALS = (
@@ -47,11 +51,18 @@ SIGNALS = (
     "exact_words_met",
     "names_met",
     "sides_agree",
+    "kind_fits_best",
+    "best_pair_of_the_kind",
+    "share_of_best_recording",
 )
 """What is known of all that was found, in the order of `Reading.signals`."""
 _AROUND = 2
 """Sentences before and behind."""
+_BEFORE = 3
+"""Sentences whose vectors are added to a sentence's own: an answer comes behind what it is about."""
 _LEAD_OVER = 5
+_ENOUGH_WORDS = 6
+"""That a sentence has and the question has not: then it has room for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +94,18 @@ class Reading:
             "exact_words_met": _met(self.question.exact, found),
             "names_met": _met(self.question.names, found),
             "sides_agree": _agreement(self.hits),
+            "kind_fits_best": marks["kind_fits"],
+            "best_pair_of_the_kind": ((self.marks[:, MARKS.index("kind_fits")] + 0.5) * self.pair_likeness).max(),
+            "share_of_best_recording": self._share_of_recording(best, scores),
         }
         return np.array([values[name] for name in SIGNALS])
+
+    def _share_of_recording(self, best: int, scores: Numbers) -> float:
+        """How much of the ranker's belief lies in the recording of the best sentence."""
+        belief = np.exp(scores - scores.max())
+        recording = self.sentences[best].recording_id
+        inside = np.array([sentence.recording_id == recording for sentence in self.sentences])
+        return float(belief[inside].sum() / belief.sum())
 
 
 def read_sentences(
@@ -102,21 +123,26 @@ def read_sentences(
     weigh = _weights(question, terms)
     alone = (vectors @ asked).astype(float)
     pairs = _with_previous(sentences, vectors, asked, alone)
+    of_question = frozenset[int]().union(*question.words)
     marks = np.zeros((len(sentences), len(MARKS)))
     for place, sentence in enumerate(sentences):
         around = _around(sentences, place)
-        kind = fits(question.wanted, sentence.text)
+        terms_around = weigh(frozenset().union(*(terms[other] for other in around)))
+        kind = fit(question.wanted, sentence.text) - 0.5
         marks[place] = (
             alone[place],
             pairs[place],
             _question_before(sentences, place, alone),
-            weigh(frozenset().union(*(terms[other] for other in around))),
+            terms_around,
             weigh(passages[sentence.passage]),
-            0.0 if kind is None else (0.5 if kind else -0.5),
+            kind,
             1 / (1 + sentence.passage),
             float(sentence.is_question),
             hits[sentence.passage].scores.dense or 0.0,
             max((alone[other] for other in around if other != place), default=0.0),
+            _with_before(sentences, place, vectors, asked),
+            min(1.0, len(terms[place] - of_question) / _ENOUGH_WORDS),
+            kind * terms_around,
         )
     met = frozenset().union(*passages)
     nowhere = 1 - weigh(met) if question.words else 1.0
@@ -148,6 +174,15 @@ def _with_previous(sentences: Sequence[Sentence], vectors: Vectors, asked: Vecto
             both = vectors[place - 1] + vectors[place]
             likeness[place] = float(both @ asked) / (float(np.linalg.norm(both)) or 1.0)
     return likeness
+
+
+def _with_before(sentences: Sequence[Sentence], place: int, vectors: Vectors, asked: Vectors) -> float:
+    """Likeness of a sentence taken together with up to three before it."""
+    first = place
+    while first and place - first < _BEFORE and _neighbours(sentences[first - 1], sentences[first]):
+        first -= 1
+    together = vectors[first : place + 1].sum(0)
+    return float(together @ asked) / (float(np.linalg.norm(together)) or 1.0)
 
 
 def _question_before(sentences: Sequence[Sentence], place: int, alone: Numbers) -> float:
