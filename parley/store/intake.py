@@ -105,7 +105,7 @@ async def add_job(
     Raises NotFound for a recording that is not the owner's; where it must be `alone`, ClientError (`job_at_work`) while
     another job is at the recording.
     """
-    at_work = await _lock_out(connection, owner, recording_id) if alone else None
+    at_work = await _lock_and_find_job(connection, owner, recording_id) if alone else None
     made = await enqueue(
         connection,
         owner,
@@ -121,8 +121,8 @@ async def add_job(
     return made.job_id
 
 
-async def _lock_out(connection: Any, owner: str, recording_id: str) -> UUID | None:
-    """Lets others that want to be alone with the recording wait. The job that is at it; None where none is."""
+async def _lock_and_find_job(connection: Any, owner: str, recording_id: str) -> UUID | None:
+    """Locks the recording against others that want to be alone with it; the job that is at it, None where none is."""
     about = {"id": recording_uuid(recording_id), "owner": owner}
     if await _queries.lock_recording(connection, **about) is None:
         raise unknown(recording_id)

@@ -103,11 +103,12 @@ class Jobs:
 
     async def several(self, job_ids: Iterable[str]) -> list[Job]:
         """Those of them that are there, the newest first. Raises NotFound for what is no job's id."""
-        return await self._read([_job_uuid(job_id) for job_id in job_ids])
-
-    async def _read(self, ids: Sequence[UUID]) -> list[Job]:
+        ids = [_job_uuid(job_id) for job_id in job_ids]
         async with database_errors():
-            rows = [row async for row in _queries.get_jobs(self._pool, owner=self._owner, ids=ids)]
+            return await self._read(self._pool, ids)
+
+    async def _read(self, connection: Any, ids: Sequence[UUID]) -> list[Job]:
+        rows = [row async for row in _queries.get_jobs(connection, owner=self._owner, ids=ids)]
         return [_job(list(of_job)) for _id, of_job in groupby(rows, key=itemgetter("id"))]
 
     async def page(
@@ -123,9 +124,13 @@ class Jobs:
         The dead letters are the page of state `dead`. Raises NotFound for what is no recording's id.
         """
         created, last_id = before or (None, None)
-        async with database_errors():
+        async with (
+            database_errors(),
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),  # none is gone between the two
+        ):
             rows = _queries.list_jobs(
-                self._pool,
+                connection,
                 owner=self._owner,
                 state=state,
                 recording_id=recording_uuid(recording_id) if recording_id is not None else None,
@@ -133,8 +138,7 @@ class Jobs:
                 before_id=_job_uuid(last_id) if last_id else None,
                 count=count,
             )
-            ids = [row["id"] async for row in rows]
-        return await self._read(ids)
+            return await self._read(connection, [row["id"] async for row in rows])
 
     async def cancel(self, job_id: str) -> bool:
         """Cancels it at any moment; False, with nothing changed, where it had ended. Raises NotFound.

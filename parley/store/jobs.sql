@@ -32,21 +32,22 @@ ORDER BY same_request DESC NULLS LAST
 LIMIT 1;
 
 -- name: get_jobs
--- A row a step: job and steps as they were at one moment.
+-- A row a step: job and steps as they were at one moment. The webhooks are counted once a job.
+WITH j AS MATERIALIZED (
+    SELECT jobs.*, recordings.samples,
+           (SELECT jsonb_object_agg(state, count)
+            FROM (SELECT state, count(*) FROM webhook_deliveries
+                  WHERE owner = :owner AND job_id = jobs.id GROUP BY state) deliveries
+           ) AS webhooks
+    FROM jobs LEFT JOIN recordings ON recordings.id = jobs.recording_id
+    WHERE jobs.id = ANY(CAST(:ids AS uuid[])) AND jobs.owner = :owner
+)
 SELECT j.id, j.owner, j.recording_id, j.pipeline, j.priority, j.state, j.options, j.delayed,
        j.created_at, j.started_at, j.finished_at, j.samples, j.webhooks, now() AS now,
        s.id AS step_id, s.name, s.kind, s.state AS step_state, s.attempt, s.worker, s.progress, s.stage,
        s.error_class, s.error_code, s.error_message, s.failures, s.result, s.usage, s.not_before,
        s.started_at AS step_started_at, s.finished_at AS step_finished_at
-FROM (
-    SELECT jobs.*, recordings.samples,
-           (SELECT jsonb_object_agg(state, count)
-            FROM (SELECT state, count(*) FROM webhook_deliveries WHERE job_id = jobs.id GROUP BY state) deliveries
-           ) AS webhooks
-    FROM jobs LEFT JOIN recordings ON recordings.id = jobs.recording_id
-    WHERE jobs.id = ANY(CAST(:ids AS uuid[])) AND jobs.owner = :owner
-) j
-JOIN job_steps s ON s.job_id = j.id
+FROM j JOIN job_steps s ON s.job_id = j.id AND s.owner = :owner
 ORDER BY j.created_at DESC, j.id DESC, s.position;
 
 -- name: list_jobs

@@ -7,8 +7,9 @@ WHERE r.id = :id AND r.owner = :owner
 ORDER BY p.start_byte;
 
 -- name: standing^
+-- The state that lists tell: a live recording whose client has been gone for a while is interrupted.
 SELECT r.state, EXISTS (SELECT FROM source_parts WHERE recording_id = r.id) AS has_source
-FROM recordings r WHERE r.id = :id AND r.owner = :owner;
+FROM recording_list r WHERE r.id = :id AND r.owner = :owner;
 
 -- name: get_source^
 SELECT source_name, source_url FROM recordings WHERE id = :id AND owner = :owner;
