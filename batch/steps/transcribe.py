@@ -20,7 +20,6 @@ from parley.segmenter import Checkpoint
 from parley.store import RecordingWriter
 from parley.store.sources import Sources
 from parley.tasks import to_its_end
-from parley.transcript import RecordingState
 
 
 @step("transcribe", kind="stt", needs={"source"}, gives={"audio", "transcript"})
@@ -30,11 +29,14 @@ async def transcribe(context: StepContext) -> StepResult:
     if writer.state == "finished":  # by an attempt whose success was not noted, or by another job
         return await _told(context)
     if writer.state == "interrupted":
-        await _put_into(context, writer, "processing")
+        async with context.lease.transaction() as connection:
+            await writer.on(connection).reopen()
+        writer = await RecordingWriter.current(context.tools.pool, context.owner, context.recording_id)
     try:
         return await _transcribe(context, writer)
     except ClientError:
-        await _put_into(context, writer, "interrupted")
+        async with context.lease.transaction() as connection:
+            await writer.on(connection).finish("interrupted")
         raise
 
 
@@ -45,7 +47,7 @@ async def _transcribe(context: StepContext, writer: RecordingWriter) -> StepResu
     async with _source(context) as source:
         key = content_key(source.sha256, context.options, transcriber.label(quality))
         if (original := await original_of(context, key)) is not None:
-            await link(context, original)
+            await link(context, original, writer.fence)
             return await _told(context)
         first = await context.recordings.segments(context.recording_id, count=FIRST)
         purse = Spending(context)
@@ -97,11 +99,6 @@ async def _pieces(decoding: Decoding, speech: Speech, record: Record) -> AsyncGe
     for piece in await to_its_end(speech.finish):
         record.found()
         yield piece
-
-
-async def _put_into(context: StepContext, writer: RecordingWriter, state: RecordingState) -> None:
-    async with context.lease.transaction() as connection:
-        await writer.on(connection).finish(state)
 
 
 async def _told(context: StepContext, **more: Any) -> StepResult:

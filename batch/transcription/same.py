@@ -52,15 +52,15 @@ async def _is_finished(context: StepContext, recording_id: str) -> bool:
     return (await context.recordings.get(recording_id)).state == "finished"
 
 
-async def link(context: StepContext, original: str) -> None:
-    """The recording gets copies of the original's audio, and its finals; it is finished then.
+async def link(context: StepContext, original: str, fence: int) -> None:
+    """The recording gets copies of the original's audio, under its own `fence`, and its finals; it is finished then.
 
     Raises UnderWay where the original changed or went away meanwhile.
     """
     try:
         samples = (await context.recordings.get(original)).samples
         parts = await context.recordings.parts(original, 0, samples)
-        copies = await _copy_audio(context.tools.blobs, context.recording_id, parts)
+        copies = await _copy_audio(context.tools.blobs, context.recording_id, parts, fence)
     except NotFound as error:  # it was deleted, or compaction has put one file in the place of many
         raise _changed() from error
     async with context.lease.transaction() as connection:
@@ -72,11 +72,11 @@ def _changed() -> UnderWay:
     return UnderWay("The other recording of the same audio has just been changed.", retry_after_s=0.0)
 
 
-async def _copy_audio(blobs: Blobs, recording_id: str, parts: Sequence[AudioPart]) -> list[AudioPart]:
+async def _copy_audio(blobs: Blobs, recording_id: str, parts: Sequence[AudioPart], fence: int) -> list[AudioPart]:
     copies = []
     for part in parts:
         form = part.blob_key.rpartition(".")[2]
-        key = f"{blob_prefix(recording_id)}/audio/{part.start:012d}-{part.end:012d}-1.{form}"
+        key = f"{blob_prefix(recording_id)}/audio/{part.start:012d}-{part.end:012d}-{fence}.{form}"
         await blobs.copy(part.blob_key, key)
         copies.append(AudioPart(part.start, part.end, key, part.ends_segment))
     return copies

@@ -154,6 +154,10 @@ class RecordingWriter:
             await self.on(connection)._fenced("finish_recording", state=state)
             await then(connection)
 
+    async def reopen(self) -> None:
+        """A file that was not written down to its end is written down again, under the next fence: not by this one."""
+        await self._fenced("reopen_recording")
+
     async def last_words(self, connection: Any) -> int | None:
         """The number of the last final with words, None where there is none; on an asyncpg connection."""
         number: int | None = await _queries.last_words(connection, **self._key)

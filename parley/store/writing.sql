@@ -69,5 +69,11 @@ UPDATE recordings SET stopped = true WHERE id = :id AND owner = :owner AND fence
 -- name: finish_recording$
 UPDATE recordings SET state = :state WHERE id = :id AND owner = :owner AND fence = :fence RETURNING id;
 
+-- name: reopen_recording$
+-- Under a new fence: compaction that took it for closed finds that out, and comes again when it is.
+UPDATE recordings SET state = 'processing', fence = fence + 1, alive_at = now()
+WHERE id = :id AND owner = :owner AND fence = :fence AND state = 'interrupted'
+RETURNING id;
+
 -- name: discard_recording$
 DELETE FROM recordings WHERE id = :id AND owner = :owner AND fence = :fence AND samples = 0 RETURNING id;

@@ -264,6 +264,8 @@ async def test_a_recording_that_is_being_made_gets_no_job(client: httpx.AsyncCli
     await writer.create()
     answer = await client.post(f"/api/v1/recordings/{writer.recording_id}/jobs", json={})
     assert error_of(answer) == (409, "still_recording")
+    await pool.execute("UPDATE recordings SET alive_at = now() - interval '1 minute'")  # lists say interrupted now
+    assert (await client.post(f"/api/v1/recordings/{writer.recording_id}/jobs", json={})).status_code == 202
 
 
 async def test_everything_is_described(client: httpx.AsyncClient) -> None:

@@ -27,8 +27,10 @@ from parley.embedded.server import RunningServer
 from parley.errors import ClientError, EngineError
 from parley.jobs import JobOptions
 from parley.settings import GatewaySettings, Settings
+from parley.store import RecordingWriter
 from parley.store.jobs import Jobs
-from parley.store.recordings import Recordings
+from parley.store.recordings import AudioPart, Recordings
+from parley.store.writing import Superseded
 from tests.conftest import CLIPS
 from tests.integration.stores import own_database
 from tests.integration.transcribing import Desk, desk, spoken
@@ -197,6 +199,22 @@ async def test_a_language_that_the_model_does_not_know_fails_for_good(it: Desk, 
     with pytest.raises(ClientError, match="does not know the language 'fr'"):
         await it.attempt()
     assert await it.state(recording_id) == "interrupted"
+
+
+async def test_a_file_that_is_taken_up_again_is_written_under_a_new_fence(it: Desk, talk: Samples) -> None:
+    recording_id = await it.hand_in(flac(talk), options={"language": "fr"})
+    lease = await it.claim()
+    with pytest.raises(ClientError) as raised:
+        await it.attempt(lease)
+    await lease.fail(classify(raised.value))
+    before = await RecordingWriter.current(it.pool, "alice", recording_id)
+    await it.ask_again(recording_id)
+    await it.attempt()
+    assert await it.state(recording_id) == "finished"
+    parts = await Recordings(it.pool, "alice").parts(recording_id, 0, len(talk))
+    assert {part.blob_key.rpartition("-")[2] for part in parts} == {f"{before.fence + 1}.flac"}
+    with pytest.raises(Superseded):
+        await before.add_part(AudioPart(len(talk), len(talk) + 1, "late"))
 
 
 async def test_with_no_engine_the_job_is_delayed_and_the_recording_waits(

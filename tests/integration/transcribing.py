@@ -42,6 +42,9 @@ def spoken(*clips: int, pause_s: float = 1.0) -> Samples:
     return np.concatenate([piece for clip in clips for piece in (*decode_file(CLIPS[clip].path), pause)])
 
 
+TRANSCRIBE = [PlannedStep("transcribe", "stt")]
+
+
 @dataclass
 class Desk:
     pool: asyncpg.Pool
@@ -67,15 +70,13 @@ class Desk:
         async with self.pool.acquire() as connection, connection.transaction():
             await create_recording(connection, owner, recording_id, origin="upload", name=name)
             await add_parts(connection, owner, recording_id, parts)
-            await enqueue(
-                connection,
-                owner,
-                [PlannedStep("transcribe", "stt")],
-                recording_id=recording_id,
-                priority=priority,
-                options=options,
-            )
+            await enqueue(connection, owner, TRANSCRIBE, recording_id=recording_id, priority=priority, options=options)
         return recording_id
+
+    async def ask_again(self, recording_id: str, owner: str = "alice") -> None:
+        """Another job for the same file."""
+        async with self.pool.acquire() as connection:
+            await enqueue(connection, owner, TRANSCRIBE, recording_id=recording_id)
 
     async def claim(self) -> Lease:
         """The step that is due; where its worker died, or it has to wait, time passes."""
