@@ -156,7 +156,11 @@ function RecordingState({ recording }: { recording: Recording }) {
     case "processing":
       return <span className="recording-note">Being written down</span>;
     case "interrupted":
-      return <span className="recording-note">Interrupted, kept up to {clock(recording.duration_ms)}</span>;
+      return (
+        <span className="recording-note">
+          {recording.duration_ms > 0 ? `Interrupted, kept up to ${clock(recording.duration_ms)}` : "Not written down"}
+        </span>
+      );
     case "finished":
       return recording.preview && nameOf(recording) !== recording.preview ? (
         <span className="recording-note recording-preview" lang={recording.language ?? undefined}>

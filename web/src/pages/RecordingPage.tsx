@@ -260,9 +260,10 @@ function Text({ transcript, recording, notes, job, children }: TextProps) {
   );
 }
 
-function withoutWords({ state }: Recording): string {
-  if (state === "recording") return "Nothing was said yet.";
-  if (state === "processing") return "What is said appears here as it is written down.";
+function withoutWords(recording: Recording): string {
+  if (recording.state === "recording") return "Nothing was said yet.";
+  if (recording.state === "processing") return "What is said appears here as it is written down.";
+  if (isUnwritten(recording)) return "This file was not written down.";
   return "No words were heard in this recording. You can still play it.";
 }
 
